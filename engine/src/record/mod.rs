@@ -1,0 +1,33 @@
+//! The record of what was run: every run leaves one, however it ended.
+
+pub mod format;
+#[cfg(feature = "lancedb")]
+pub mod lance;
+pub mod memory;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::id::RunId;
+use crate::run::Run;
+
+/// One tenant's run records.
+///
+/// Appending is quick and buffered, because it ends every invocation; what was
+/// appended is visible to readers of the same engine at once, and durable
+/// after [`flush`](Records::flush).
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// Adds a record. Never blocks; a write that fails later is logged and
+    /// reported by the next [`flush`](Records::flush).
+    fn append(&self, run: Run);
+
+    /// The record of that run, if there is one.
+    async fn get(&self, id: RunId) -> Result<Option<Run>>;
+
+    /// The `limit` newest records, the newest first.
+    async fn list(&self, limit: usize) -> Result<Vec<Run>>;
+
+    /// Writes what was appended so far.
+    async fn flush(&self) -> Result<()>;
+}

@@ -1,0 +1,44 @@
+//! Where tenants' data lies.
+
+#[cfg(feature = "lancedb")]
+pub mod lance;
+pub mod memory;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::artifacts::Artifacts;
+use crate::error::Result;
+use crate::id::TenantId;
+use crate::library::Library;
+use crate::record::Records;
+
+/// Opens tenants' stores.
+#[async_trait]
+pub trait Storage: Send + Sync {
+    /// Opens a tenant's store, and creates it if it is new. `dimensions` and
+    /// `model` are those of the vectors that will be stored and searched.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the place cannot be read or
+    /// written, or holds data in a newer format or of another embedding model.
+    async fn open(&self, tenant: &TenantId, model: &str, dimensions: usize) -> Result<Store>;
+
+    /// The tenants that have a store, by name.
+    async fn tenants(&self) -> Result<Vec<TenantId>>;
+
+    /// Deletes a tenant's store with everything in it; false if there was none.
+    async fn delete(&self, tenant: &TenantId) -> Result<bool>;
+}
+
+/// One tenant's data.
+#[derive(Clone)]
+pub struct Store {
+    /// Its workflows.
+    pub library: Arc<dyn Library>,
+    /// Its artifacts.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// Its run records.
+    pub records: Arc<dyn Records>,
+}
