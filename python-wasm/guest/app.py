@@ -1,0 +1,29 @@
+"""The component's entry point: the exports of `wit/guest.wit`, each a line or two."""
+
+from componentize_py_types import Err
+from repertoire_guest import perform, report, snapshot
+
+snapshot.take()
+_session = perform.Session()
+
+
+class Guest:
+    """Implements the interface `guest`."""
+
+    def analyze(self, source):
+        return report.analyze(source)
+
+    def run(self, invocation):
+        try:
+            return perform.run(invocation.name, invocation.source, invocation.arguments)
+        except perform.Failed as failed:
+            raise Err(failed.failure) from None
+
+    def execute(self, code):
+        try:
+            return _session.execute(code)
+        except perform.Failed as failed:
+            raise Err(failed.failure) from None
+
+
+snapshot.settle(Guest())

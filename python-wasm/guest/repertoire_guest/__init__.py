@@ -1,0 +1,19 @@
+"""The runtime that lies between the WIT world and a workflow's Python.
+
+In reading order:
+
+    stdlib        the standard library and time-zone data, kept in the snapshot
+    refusals      what cannot work here fails with an error that names the way out
+    jsontext      values <-> the JSON texts that cross the boundary
+    errors        WIT errors <-> the exceptions of the module `repertoire`
+    event_loop    asyncio on the host's completion queue
+    records       what get, list and search return
+    tools, workflows, artifacts   the three globals of a workflow
+    failure       an exception -> what the host is told of it
+    perform       runs a workflow; executes agent code
+    analysis      what a source says about itself, without running it
+    snapshot      everything that is done once, while the component is built
+
+Nothing here is a boundary: a workflow shares the interpreter with this code
+and can rewrite all of it. What a workflow may do is decided by the host.
+"""

@@ -1,0 +1,105 @@
+"""What cannot work in a sandbox fails with an error that names the way out.
+
+The types of the exceptions stay what a program expects of the platform; only the words are ours.
+"""
+
+import errno
+import sys
+
+from . import stdlib
+
+_TOOLS = "call a tool instead (tools.list() shows them)"
+_NO_SOCKETS = f"workflows cannot open sockets; {_TOOLS}"
+_NO_NAMES = f"workflows cannot resolve names; {_TOOLS}"
+_NO_PROCESSES = f"workflows cannot start processes; {_TOOLS}"
+_NO_THREADS = "workflows have no threads; use asyncio.gather with .call_async(...), or asyncio.to_thread, which runs in place"
+
+_MISSING_IN_OS = frozenset({
+    "fork", "forkpty", "system", "posix_spawn", "posix_spawnp", "execv", "execve", "execvp", "execvpe", "execl", "execle",
+    "execlp", "spawnl", "spawnle", "spawnlp", "spawnv", "spawnve", "spawnvp", "kill", "killpg", "wait", "waitpid",
+})  # fmt: skip
+
+_NO_C_HALF = frozenset({
+    "_bz2", "_ctypes", "_curses", "_dbm", "_gdbm", "_lzma", "_multiprocessing", "_posixshmem", "_posixsubprocess", "_ssl", "_tkinter",
+    "ctypes", "curses", "fcntl", "grp", "mmap", "pwd", "readline", "resource", "syslog", "termios", "tkinter", "_zstd",
+})  # fmt: skip
+
+_WAYS_OUT = {
+    "_ssl": _NO_SOCKETS,
+    "_multiprocessing": _NO_PROCESSES,
+    "_posixsubprocess": _NO_PROCESSES,
+    "_bz2": "zlib and gzip are there",
+    "_lzma": "zlib and gzip are there",
+    "_zstd": "zlib and gzip are there",
+}
+
+
+def install():
+    """Arranges the refusals; modules that are not loaded yet get theirs when they are."""
+    sys.meta_path.append(_NotThere)
+    for name, change in {
+        "os": _change_os,
+        "socket": _change_socket,
+        "subprocess": _change_subprocess,
+        "threading": _change_threading,
+        "_thread": _change_low_level_threading,
+    }.items():
+        if name in sys.modules:
+            change(sys.modules[name])
+        else:
+            stdlib.after_import[name] = change
+
+
+class _NotThere:
+    """The last finder: explains why there is no such module."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        top = name.partition(".")[0]
+        if name in _NO_C_HALF:
+            reason = _WAYS_OUT.get(name, "this part of Python needs an operating system, and workflows have none")
+        elif path is not None or name.startswith("_") or top in stdlib._modules or top in sys.stdlib_module_names:
+            return None
+        else:
+            reason = f"workflows have Python's standard library only; for anything else {_TOOLS}, or save it as a workflow"
+        raise ModuleNotFoundError(f"No module named {name!r}: {reason}", name=name)
+
+
+def _raiser(make):
+    def refuse(*_args, **_options):
+        raise make()
+
+    return refuse
+
+
+def _change_os(os):
+    def missing(name):
+        reason = f": {_NO_PROCESSES}" if name in _MISSING_IN_OS else ""
+        raise AttributeError(f"module 'os' has no attribute {name!r}{reason}", name=name, obj=os)
+
+    os.__getattr__ = missing
+
+
+def _change_socket(socket):
+    refuse = _raiser(lambda: PermissionError(errno.EACCES, _NO_SOCKETS))
+    for method in ("bind", "connect", "connect_ex", "listen", "accept", "sendto"):
+        setattr(socket.socket, method, refuse)
+    socket.create_connection = socket.create_server = refuse
+    refuse_name = _raiser(lambda: PermissionError(errno.EACCES, _NO_NAMES))
+    for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo"):
+        setattr(socket, function, refuse_name)
+
+
+def _change_subprocess(subprocess):
+    subprocess.Popen.__init__ = _raiser(lambda: OSError(errno.ENOTSUP, _NO_PROCESSES))
+    subprocess.Popen._child_created = False  # what __del__ asks first
+
+
+def _change_threading(threading):
+    threading._start_joinable_thread = _raiser(lambda: RuntimeError(f"can't start new thread: {_NO_THREADS}"))
+
+
+def _change_low_level_threading(thread):
+    thread.start_new_thread = thread.start_joinable_thread = _raiser(
+        lambda: RuntimeError(f"can't start new thread: {_NO_THREADS}")
+    )

@@ -1,0 +1,95 @@
+"""Everything that is done once, while the component is built.
+
+An instance starts as a copy-on-write view of the memory that this leaves behind. So: load what
+workflows commonly use, run every path once that a first call would otherwise be the first to run,
+and leave nothing that must differ between runs.
+"""
+
+import gc
+import os
+import sys
+
+from . import event_loop, refusals, stdlib
+
+COMMON = """
+abc argparse array ast asyncio base64 binascii bisect calendar collections collections.abc colorsys configparser contextlib contextvars
+copy csv dataclasses datetime decimal difflib email.message email.utils enum fnmatch fractions functools graphlib gzip hashlib heapq hmac
+html html.entities html.parser http http.client importlib.resources inspect io ipaddress itertools json keyword linecache locale logging
+math mimetypes numbers operator os pathlib pickle pprint random re secrets shlex shutil statistics string struct sys tempfile textwrap
+threading time timeit tomllib traceback types typing unicodedata urllib.error urllib.parse urllib.request uuid warnings weakref
+xml.etree.ElementTree xml.sax.saxutils zipfile zlib zoneinfo concurrent.futures encodings.idna encodings.latin_1 encodings.ascii
+encodings.cp1252 encodings.utf_16 encodings.unicode_escape encodings.utf_8_sig _pylong _strptime sqlite3
+""".split()
+"""Modules that are imported in the snapshot: for a workflow, importing one is a look into `sys.modules`."""
+
+
+def take():
+    """Prepares the interpreter. `app` calls this as the last thing of its own."""
+    library = os.path.dirname(sys.modules["asyncio"].__file__).rpartition("/")[0]
+    stdlib.capture(library)
+    import tzdata
+
+    stdlib.capture(os.path.dirname(tzdata.__file__), "tzdata.", data=True)
+    stdlib.install()
+    for name in COMMON:
+        __import__(name)
+    refusals.install()
+    event_loop.install()
+    _set_streams()
+    _forget_the_build()
+
+
+def settle(guest):
+    """Warms up, resets what that changed, and takes all objects out of the collector's sight."""
+    import linecache
+    import uuid
+
+    _warm_up(guest)
+    linecache.clearcache()
+    sys.modules.pop("workflow", None)
+    uuid._node = uuid._last_timestamp = None
+    gc.collect()
+    gc.freeze()
+
+
+def _set_streams():
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _forget_the_build():
+    os.environ.clear()
+    sys.argv = []
+    sys.orig_argv.clear()
+    sys.warnoptions.clear()
+
+
+_WARM_UP = '''"""A workflow."""
+import asyncio, json, re
+async def _nap():
+    await asyncio.sleep(0)
+    return {"text": "\\u00e9", "numbers": [1, 2.5, True, None]}
+async def run(url: str, count: int = 3, headers: dict = None) -> dict:
+    """Warms up.
+
+    Args:
+        url: An address
+    """
+    await asyncio.gather(_nap(), _nap())
+    if count:
+        raise ValueError(url) from KeyError("cause")
+    return await _nap()
+'''
+
+
+def _warm_up(guest):
+    """Runs what a first call would otherwise be the first to run, as far as it goes without a host."""
+    from componentize_py_types import Err
+    from wit_world.exports.guest import Invocation
+
+    for count in (0, 1) * 3:
+        try:
+            guest.run(Invocation("warm_up", _WARM_UP, f'{{"url": "\u00e9", "count": {count}}}'))
+        except Err:
+            pass
+    guest.analyze(_WARM_UP)

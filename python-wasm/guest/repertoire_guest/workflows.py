@@ -1,0 +1,119 @@
+"""The global `workflows`: the library that the running workflow belongs to."""
+
+from componentize_py_types import Err
+from wit_world.imports import workflows as host
+
+from . import errors, event_loop, jsontext, records
+
+_invoke = host.invoke
+_start = host.start_invoke
+_arguments = errors.arguments
+_decode = jsontext.decode
+_answer = event_loop.answer
+
+
+def _ask(function, *args):
+    try:
+        return function(*args)
+    except Err as error:
+        raise errors.exception(error.value) from None
+
+
+def _invoke_now(name, arguments):
+    text = _arguments(arguments, name)
+    try:
+        answer = _invoke(name, text)
+    except Err as error:
+        raise errors.exception(error.value) from None
+    return _decode(answer)
+
+
+async def _invoke_later(name, arguments):
+    return await _answer(_ask(_start, name, _arguments(arguments, name)))
+
+
+class _Workflow:
+    """`workflows.fetch_json`: a saved workflow, to be called by its name."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name):
+        object.__setattr__(self, "_name", name)
+
+    def __call__(self, /, *positional, **arguments):
+        if positional:
+            raise errors.keywords_only(str(self))
+        return _invoke_now(self._name, arguments)
+
+    async def call_async(self, /, *positional, **arguments):
+        """Like calling it, but other tasks go on while it runs."""
+        if positional:
+            raise errors.keywords_only(str(self))
+        return await _invoke_later(self._name, arguments)
+
+    def __setattr__(self, name, _value):
+        raise AttributeError(f"{self} cannot be changed", name=name, obj=self)
+
+    def __str__(self):
+        return f"workflows.{self._name}"
+
+    def __repr__(self):
+        return f"<{self}>"
+
+
+class Workflows:
+    """The saved workflows: create, find, invoke, delete."""
+
+    __slots__ = ()
+
+    def create(self, name, source, description=""):
+        """Saves a workflow, which is not run. Raises AlreadyExistsError if the name is taken."""
+        return records.workflow(
+            _ask(
+                host.create,
+                errors.text(name, "name"),
+                errors.text(source, "source"),
+                errors.text(description, "description"),
+            )
+        )
+
+    def get(self, name):
+        """The workflow of that name, or None."""
+        found = _ask(host.get, errors.text(name, "name"))
+        return None if found is None else records.workflow(found)
+
+    def list(self):
+        """All workflows, by name."""
+        return [records.workflow(item) for item in _ask(host.list)]
+
+    def search(self, query, limit=10):
+        """The workflows nearest in meaning to `query`, best first, each with a `score`."""
+        found = _ask(host.search, errors.text(query, "query"), errors.limit(limit, "limit"))
+        return [records.hit(item) for item in found]
+
+    def delete(self, name):
+        """Deletes a workflow; False if there was none."""
+        return _ask(host.delete, errors.text(name, "name"))
+
+    def invoke(self, workflow_name, /, *positional, **arguments):
+        """Runs a workflow in a sandbox of its own and returns its result."""
+        if positional:
+            raise errors.keywords_only(f"workflows.{workflow_name}")
+        return _invoke_now(errors.text(workflow_name, "workflow_name"), arguments)
+
+    async def invoke_async(self, workflow_name, /, *positional, **arguments):
+        """Like `invoke`, but other tasks go on while it runs."""
+        if positional:
+            raise errors.keywords_only(f"workflows.{workflow_name}")
+        return await _invoke_later(errors.text(workflow_name, "workflow_name"), arguments)
+
+    def __getattr__(self, name):
+        if name[:1] == "_":
+            raise AttributeError(f"workflows has no attribute {name!r}", name=name, obj=self)
+        return _Workflow(errors.text(name, "a workflow's name"))
+
+    def __getitem__(self, name):
+        return _Workflow(errors.text(name, "a workflow's name"))
+
+    def __repr__(self):
+        return "<workflows>"
