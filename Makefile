@@ -48,7 +48,7 @@ setup: build/venv/.ready build/python.wasm build/model/model.onnx build/lib/libo
 
 .PHONY: build
 build: setup ## Build the library and the program
-	@test -e "$(REPERTOIRE)" || echo "build: the first one compiles some 700 crates: 40 minutes on two cores, 10 on eight"
+	@test -e "$(REPERTOIRE)" || echo "build: the first one compiles some 700 crates, which takes 40 minutes on two cores"
 	$(CARGO) build $(WORKSPACE)
 
 .PHONY: test

@@ -38,9 +38,10 @@ def download(pins, directory):
 def advice(message):
     if "DO NOT MATCH" in message:
         return "The package index served other bytes than the pinned ones: do not use them."
-    if re.search("connection|resolve|retries|timed out|proxy", message, re.IGNORECASE):
-        return "It needs the network (or a package index that pip is configured for), this once."
-    return "Its wheels are for Linux on x86_64 and aarch64 with glibc 2.28 or newer."
+    return (
+        "It needs the network (or a package index that pip is configured for), this once, "
+        "and Linux on x86_64 or aarch64 with glibc 2.28 or newer."
+    )
 
 
 def target(member, prefix, destination):
