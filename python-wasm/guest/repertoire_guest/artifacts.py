@@ -1,7 +1,6 @@
 """The global `artifacts`: named values that outlive the run."""
 
 from componentize_py_types import Err
-from repertoire import InvalidArgumentError
 from wit_world.imports import artifacts as host
 
 from . import errors, jsontext, records
@@ -22,7 +21,7 @@ def _content(value):
     try:
         return host.Content_Json(jsontext.encode(value, "value"))
     except jsontext.NotJson as refusal:
-        raise InvalidArgumentError(f"artifacts.save: {refusal}") from None
+        raise errors.refused(f"artifacts.save: {refusal}") from None
 
 
 class Artifacts:

@@ -1,7 +1,7 @@
 """WIT errors to Python exceptions, and back for those that nobody caught."""
 
 import repertoire
-from wit_world.imports.types import ErrorCode
+from wit_world.imports.types import Error, ErrorCode
 
 from . import jsontext
 
@@ -56,12 +56,17 @@ def origin(raised):
     return None
 
 
+def refused(message):
+    """The exception for what the host would refuse, were it asked."""
+    return exception(Error(ErrorCode.INVALID_ARGUMENT, message, None))
+
+
 def arguments(named, where):
     """The JSON text of a call's keyword arguments."""
     try:
         return jsontext.encode(named, "arguments")
     except jsontext.NotJson as refusal:
-        raise repertoire.InvalidArgumentError(f"{where}: {refusal}") from None
+        raise refused(f"{where}: {refusal}") from None
 
 
 def text(value, where):
@@ -69,20 +74,23 @@ def text(value, where):
     surrogate pair would end the instance there, not raise."""
     if type(value) is not str:
         if not isinstance(value, str):
-            raise repertoire.InvalidArgumentError(f"{where} must be str, not {type(value).__name__}")
+            raise refused(f"{where} must be str, not {type(value).__name__}")
         value = str.__str__(value)
     if not value.isascii():
-        value.encode()
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise refused(f"{where} holds half of a surrogate pair at index {error.start}, which is not text") from None
     return value
 
 
 def limit(value, where):
     """Checks a number of results."""
     if not isinstance(value, int) or not 0 <= value < 2**32:
-        raise repertoire.InvalidArgumentError(f"{where} must be an int from 0 to 4294967295, not {value!r:.100}")
+        raise refused(f"{where} must be an int from 0 to 4294967295, not {value!r:.100}")
     return int(value)
 
 
 def keywords_only(where):
     """What `tools.curl("https://...")` gets for its positional argument."""
-    return repertoire.InvalidArgumentError(f"{where} takes keyword arguments only, for example {where}(url=...)")
+    return refused(f"{where} takes keyword arguments only, for example {where}(url=...)")

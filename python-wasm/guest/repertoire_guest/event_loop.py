@@ -8,7 +8,7 @@ the loop works as anywhere: gather, TaskGroup, wait_for, timeout, sleep.
 
 import asyncio
 import errno
-from asyncio import events, base_events
+from asyncio import base_events, events, tasks
 from math import ceil
 
 from wit_world.imports import calls
@@ -64,10 +64,14 @@ class _CompletionSelector:
 def _describe_deadlock():
     waiting = []
     for task in asyncio.all_tasks(events._get_running_loop()):
-        for frame in task.get_stack(limit=1):
-            waiting.append(f"{frame.f_code.co_qualname} at line {frame.f_lineno}")
-    where = ": " + ", ".join(sorted(waiting)[:5]) if waiting else ""
-    return f"deadlock: every task waits, and no call and no timer can wake one{where}"
+        coroutine = task.get_coro()
+        while (inner := getattr(coroutine, "cr_await", None)) is not None and hasattr(inner, "cr_frame"):
+            coroutine = inner
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is not None:
+            waiting.append(f"line {frame.f_lineno} in {coroutine.__qualname__}")
+    where = " (" + ", ".join(sorted(waiting)[:5]) + ")" if waiting else ""
+    return f"deadlock: every task waits{where}, and no call and no timer can wake one"
 
 
 class HostLoop(base_events.BaseEventLoop):
@@ -89,6 +93,7 @@ class HostLoop(base_events.BaseEventLoop):
         self._check_closed()
         future = self.create_future()
         running = events._get_running_loop()
+        task = tasks._swap_current_task(running, None) if running else None
         events._set_running_loop(None)
         try:
             result = func(*args)
@@ -98,6 +103,8 @@ class HostLoop(base_events.BaseEventLoop):
             future.set_result(result)
         finally:
             events._set_running_loop(running)
+            if running:
+                tasks._swap_current_task(running, task)
         return future
 
     async def shutdown_default_executor(self, timeout=None):
@@ -177,11 +184,11 @@ def _tidy(loop):
         loop.run_until_complete(loop.shutdown_asyncgens())
 
 
-def _cancel_tasks(loop, tasks):
-    for task in tasks:
+def _cancel_tasks(loop, pending):
+    for task in pending:
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    for task in tasks:
+    loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+    for task in pending:
         if not task.cancelled() and task.exception() is not None:
             loop.call_exception_handler(
                 {"message": "unhandled exception while a pending task was cancelled", "exception": task.exception(), "task": task}

@@ -19,7 +19,7 @@ MAX_TEXT = 64 * 1024
 MAX_CHAIN = 16
 _MARKER = "... truncated"
 _RUNTIME = os.path.dirname(os.path.dirname(__file__)) + "/"
-_STDLIB = os.path.dirname(os.__file__ if hasattr(os, "__file__") else traceback.__file__) + "/"
+_STDLIB = os.path.dirname(traceback.__file__) + "/"
 
 _HINTS = {
     FileNotFoundError: "workflows have no file system; artifacts.save(name, value) and artifacts.load(name) keep values, "
@@ -161,8 +161,8 @@ def _clean(rendered, depth):
     if rendered is None or depth > 2 * MAX_CHAIN:
         return
     frames = [frame for frame in rendered.stack if not frame.filename.startswith(_RUNTIME)]
-    first = next((index for index, frame in enumerate(frames) if _is_own(frame.filename)), 0)
-    frames = frames[first:]
+    first = next((index for index, frame in enumerate(frames) if _is_own(frame.filename)), None)
+    frames = frames[first:] if first is not None or depth else []
     for frame in frames:
         if frame.filename.startswith(_STDLIB):
             frame.filename = "<python>/" + frame.filename[len(_STDLIB) :]

@@ -16,7 +16,7 @@ from wit_world.exports.guest import Exception as WitException
 from wit_world.exports.guest import Failure, Outcome
 from wit_world.imports.types import ErrorCode
 
-from . import event_loop, failure, jsontext
+from . import event_loop, failure, jsontext, own_types
 from .artifacts import Artifacts
 from .tools import Tools
 from .workflows import Workflows
@@ -80,7 +80,7 @@ def run(name, source, arguments):
         if not callable(entry):
             code = ErrorCode.INVALID_SOURCE
             raise ValueError("the source defines no function `run`; add `def run(...)` or `async def run(...)`")
-        result = entry(**_decode(arguments))
+        result = entry(**own_types.arguments(entry, _decode(arguments), namespace))
         if type(result) is CoroutineType or hasattr(result, "__await__"):
             result = event_loop.complete(_awaited(result))
         return Outcome(_encode(result, "result"), None)

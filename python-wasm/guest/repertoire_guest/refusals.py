@@ -16,11 +16,11 @@ _NO_THREADS = "workflows have no threads; use asyncio.gather with .call_async(..
 
 _MISSING_IN_OS = frozenset({
     "fork", "forkpty", "system", "posix_spawn", "posix_spawnp", "execv", "execve", "execvp", "execvpe", "execl", "execle",
-    "execlp", "spawnl", "spawnle", "spawnlp", "spawnv", "spawnve", "spawnvp", "kill", "killpg", "wait", "waitpid",
+    "execlp", "pipe", "WNOHANG", "spawnl", "spawnle", "spawnlp", "spawnv", "spawnve", "spawnvp", "kill", "killpg", "wait", "waitpid",
 })  # fmt: skip
 
 _NO_C_HALF = frozenset({
-    "_bz2", "_ctypes", "_curses", "_dbm", "_gdbm", "_lzma", "_multiprocessing", "_posixshmem", "_posixsubprocess", "_ssl", "_tkinter",
+    "_bz2", "_ctypes", "_curses", "_dbm", "_gdbm", "_interpreters", "_lzma", "_multiprocessing", "_posixshmem", "_posixsubprocess", "_ssl", "_tkinter",
     "ctypes", "curses", "fcntl", "grp", "mmap", "pwd", "readline", "resource", "syslog", "termios", "tkinter", "_zstd",
 })  # fmt: skip
 
@@ -42,12 +42,32 @@ def install():
         "socket": _change_socket,
         "subprocess": _change_subprocess,
         "threading": _change_threading,
+        "urllib.request": _change_urllib,
         "_thread": _change_low_level_threading,
     }.items():
         if name in sys.modules:
             change(sys.modules[name])
         else:
             stdlib.after_import[name] = change
+
+
+def check_imports(*modules):
+    """Wraps the functions of the WIT imports, for workflows that reach for them: half a surrogate pair
+    in an argument would end the instance, and raises instead. (What this runtime bound before, it checks itself.)"""
+    for module in modules:
+        for name, function in list(vars(module).items()):
+            if callable(function) and getattr(function, "__module__", None) == module.__name__ and not isinstance(function, type):
+                setattr(module, name, _checked(function))
+
+
+def _checked(function):
+    def call(*args):
+        for value in args:
+            if isinstance(value, str):
+                value.encode()
+        return function(*args)
+
+    return call
 
 
 class _NotThere:
@@ -82,12 +102,20 @@ def _change_os(os):
 
 def _change_socket(socket):
     refuse = _raiser(lambda: PermissionError(errno.EACCES, _NO_SOCKETS))
-    for method in ("bind", "connect", "connect_ex", "listen", "accept", "sendto"):
-        setattr(socket.socket, method, refuse)
+    socket.socket.__init__ = refuse
     socket.create_connection = socket.create_server = refuse
     refuse_name = _raiser(lambda: PermissionError(errno.EACCES, _NO_NAMES))
     for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo"):
         setattr(socket, function, refuse_name)
+
+
+def _change_urllib(request):
+    def refuse(_handler, request):
+        raise error.URLError(PermissionError(errno.EACCES, f"cannot open {request.full_url}: {_NO_SOCKETS}"))
+
+    from urllib import error
+
+    request.UnknownHandler.unknown_open = refuse  # https, for want of ssl
 
 
 def _change_subprocess(subprocess):

@@ -30,10 +30,12 @@ def take():
     import tzdata
 
     stdlib.capture(os.path.dirname(tzdata.__file__), "tzdata.", data=True)
+    del sys.modules["tzdata"]  # the next import finds it in the snapshot
     stdlib.install()
     for name in COMMON:
         __import__(name)
     refusals.install()
+    refusals.check_imports(*(sys.modules[f"wit_world.imports.{name}"] for name in ("tools", "workflows", "artifacts")))
     event_loop.install()
     _set_streams()
     _forget_the_build()

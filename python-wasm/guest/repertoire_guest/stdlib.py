@@ -14,7 +14,7 @@ ROOT = "<python>"
 """The directory that the library seems to lie in, as tracebacks show it."""
 
 _LEFT_OUT = {
-    "__pycache__", "_pyrepl", "ctypes", "curses", "ensurepip", "idlelib", "lib2to3", "pydoc_data",
+    "__pycache__", "ctypes", "curses", "ensurepip", "idlelib", "lib2to3", "pydoc_data",
     "site-packages", "test", "tests", "tkinter", "turtledemo", "venv",
 }  # fmt: skip
 """Tests, user interfaces and installers: what cannot work here, or is of no use."""
