@@ -166,11 +166,23 @@ def _clean(rendered, depth):
     for frame in frames:
         if frame.filename.startswith(_STDLIB):
             frame.filename = "<python>/" + frame.filename[len(_STDLIB) :]
-    rendered.stack = traceback.StackSummary.from_list(frames)
+    rendered.stack = _Stack(frames)
     _clean(rendered.__cause__, depth + 1)
     _clean(rendered.__context__, depth + 1)
     for member in rendered.exceptions or ():
         _clean(member, depth + 1)
+
+
+class _Stack(traceback.StackSummary):
+    """Formats each line of source once: Python's own formats all thousand frames of an endless recursion
+    before it leaves most of them out, which takes longer than the recursion did."""
+
+    def format_frame_summary(self, frame, **options):
+        formatted = self.__dict__.setdefault("formatted", {})
+        key = (frame.filename, frame.lineno, frame.name, frame.colno, frame.end_lineno, frame.end_colno)
+        if key not in formatted:
+            formatted[key] = super().format_frame_summary(frame, **options)
+        return formatted[key]
 
 
 def _is_own(filename):

@@ -6,8 +6,8 @@ character. Here such values are refused, with the path to the culprit:
 
     result["rows"][3]: datetime is not JSON; use .isoformat()
 
-Two passes, both mostly in C: `_is_plain` looks at the types, container by
-container, and the encoder of `json` writes. Only what is not plain is walked
+Two passes, both mostly in C: `_is_plain` looks at the types, level by level,
+and the encoder of `json` writes. Only what is not plain is walked
 value by value, to accept subclasses and to find the words for a refusal.
 
 What is used from `json` is bound once: a workflow that rewrites `json.dumps`
@@ -15,6 +15,7 @@ changes its own copy of the truth and not this one.
 """
 
 import sys
+from itertools import chain
 from json.decoder import JSONDecoder
 from json.encoder import c_make_encoder, encode_basestring
 
@@ -23,6 +24,11 @@ MAX_DEPTH = 128
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _TEXT = frozenset({str})
+_CONTAINERS = frozenset({dict, list, tuple})
+_PLAIN = _SCALARS | _CONTAINERS
+_MAX_LEVEL = 500_000  # of a wider level only the slow check, which goes depth first, can tell that it is a circle
+_flatten = chain.from_iterable
+_values = dict.values
 
 _HINTS = {
     "datetime": "use .isoformat()",
@@ -73,7 +79,11 @@ _set_digits = sys.set_int_max_str_digits
 def encode(value, where):
     """The JSON text of a value; `where` begins the path in a refusal."""
     kind = type(value)
-    if kind not in _SCALARS and not _is_plain(value, 1):
+    if kind in _SCALARS:
+        pass
+    elif kind is dict and set(map(type, value)) <= _TEXT and set(map(type, value.values())) <= _SCALARS:
+        pass  # what most arguments are
+    elif kind not in _CONTAINERS or not _is_plain(value):
         _check(value, where)
     try:
         text = "".join(_write(value, 0))
@@ -109,26 +119,26 @@ def _with_all_digits(operation):
         _set_digits(limit)
 
 
-def _is_plain(value, depth):
-    """Whether the C encoder says this exactly: builtin types, text keys, not too deep."""
-    kind = type(value)
-    if kind is dict:
-        if value and set(map(type, value)) != _TEXT:
+def _is_plain(value):
+    """Whether the C encoder says this exactly: builtin types, text keys, not too deep.
+
+    It looks at one level of nesting at a time, all containers of it together, because then the loops are C's.
+    """
+    level = (value,)
+    for _ in range(MAX_DEPTH):
+        mappings, sequences = [], []
+        for container in level:
+            (mappings if type(container) is dict else sequences).append(container)
+        if not set(map(type, _flatten(mappings))) <= _TEXT:
             return False
-        children = value.values()
-    elif kind is list or kind is tuple:
-        children = value
-    else:
-        return False
-    if depth > MAX_DEPTH:
-        return False
-    if set(map(type, children)) <= _SCALARS:
-        return True
-    depth += 1
-    for child in children:
-        if type(child) not in _SCALARS and not _is_plain(child, depth):
+        children = [*_flatten(map(_values, mappings)), *_flatten(sequences)]
+        kinds = set(map(type, children))
+        if kinds <= _SCALARS:
+            return True
+        if not kinds <= _PLAIN or len(children) > _MAX_LEVEL:
             return False
-    return True
+        level = [child for child in children if type(child) in _CONTAINERS]
+    return False
 
 
 def _check(value, path, ancestors=()):

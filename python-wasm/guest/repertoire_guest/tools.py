@@ -31,8 +31,8 @@ class _Callable:
     __slots__ = ("_tool", "_name")
 
     def __init__(self, tool, name):
-        _set(self, "_tool", tool)
-        _set(self, "_name", name)
+        self._tool = tool
+        self._name = name
 
     def __call__(self, /, *positional, **arguments):
         if positional:
@@ -55,17 +55,11 @@ class _Callable:
             raise errors.exception(error.value) from None
         return await _answer(call_id)
 
-    def __setattr__(self, name, _value):
-        raise AttributeError(f"{self} cannot be changed", name=name, obj=self)
-
     def __str__(self):
         return f"tools.{self._tool}.{self._name}" if self._name else f"tools.{self._tool}"
 
     def __repr__(self):
         return f"<{self}>"
-
-
-_set = object.__setattr__
 
 
 class _Tool(_Callable):

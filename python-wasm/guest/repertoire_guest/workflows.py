@@ -38,7 +38,7 @@ class _Workflow:
     __slots__ = ("_name",)
 
     def __init__(self, name):
-        object.__setattr__(self, "_name", name)
+        self._name = name
 
     def __call__(self, /, *positional, **arguments):
         if positional:
@@ -50,9 +50,6 @@ class _Workflow:
         if positional:
             raise errors.keywords_only(str(self))
         return await _invoke_later(self._name, arguments)
-
-    def __setattr__(self, name, _value):
-        raise AttributeError(f"{self} cannot be changed", name=name, obj=self)
 
     def __str__(self):
         return f"workflows.{self._name}"
