@@ -21,6 +21,12 @@ _MARKER = "... truncated"
 _RUNTIME = os.path.dirname(os.path.dirname(__file__)) + "/"
 _STDLIB = os.path.dirname(traceback.__file__) + "/"
 
+# Read past what a class may define under these names.
+_cause = BaseException.__cause__.__get__
+_context = BaseException.__context__.__get__
+_suppresses = BaseException.__suppress_context__.__get__
+_traceback = BaseException.__traceback__.__get__
+
 _HINTS = {
     FileNotFoundError: "workflows have no file system; artifacts.save(name, value) and artifacts.load(name) keep values, "
     "io.StringIO and io.BytesIO are files in memory",
@@ -30,27 +36,29 @@ _HINTS = {
 
 def of(raised, code=ErrorCode.RAISED):
     """The failure that an uncaught exception ends a call with."""
-    if isinstance(raised, MemoryError):
+    if issubclass(type(raised), MemoryError):
         _let_go(raised)
-    error = errors.origin(raised)
+    try:
+        error = errors.origin(raised)
+    except BaseException:  # a class that fights back
+        error = None
     if error is not None:
         code = error.code
     try:
         exceptions = [WitException(_type_name(link), message(link)) for link in _chain(raised)]
-        text = _bounded(_render(raised))
     except BaseException:  # the memory is gone, or the exception fights back
         _let_go(raised)
-        gc.collect()
         exceptions = [WitException(_name_of(type(raised)), "")]
-        text = f"{exceptions[0].type_name}\n"
     first = exceptions[0]
-    if code is ErrorCode.RAISED:
-        summary = f"{first.type_name}: {first.message}" if first.message else first.type_name
-    else:
-        summary = first.message
+    summary = f"{first.type_name}: {first.message}" if first.message else first.type_name
+    try:
+        text = _bounded(_render(raised))
+    except BaseException:
+        _let_go(raised)
+        text = f"{summary}\n"
     return Failure(
         code=code,
-        message=_bounded(summary),
+        message=_bounded(summary) if code is ErrorCode.RAISED else first.message,
         exceptions=exceptions,
         traceback=text,
         details=None if error is None else error.details,
@@ -97,8 +105,10 @@ def _bounded(text):
 def _let_go(raised):
     """Frees the locals of the frames that an exception keeps alive."""
     for link in _chain(raised):
-        if link.__traceback__ is not None:
-            traceback.clear_frames(link.__traceback__)
+        frames = _traceback(link)
+        if frames is not None:
+            traceback.clear_frames(frames)
+    gc.collect()
 
 
 def _chain(raised):
@@ -112,7 +122,8 @@ def _chain(raised):
         links.append(link)
         if isinstance(link, BaseExceptionGroup):
             waiting.extend(link.exceptions[:MAX_CHAIN])
-        waiting.append(link.__cause__ or (None if link.__suppress_context__ else link.__context__))
+        cause = _cause(link)
+        waiting.append(_context(link) if cause is None and not _suppresses(link) else cause)
     return links
 
 
@@ -125,7 +136,7 @@ def _name_of(kind):
         if getattr(sys.modules.get(package), name, None) is kind:
             module = package  # json.JSONDecodeError, as one would import it
         return f"{module}.{name}"
-    except Exception:
+    except BaseException:
         return "Exception"
 
 
@@ -138,7 +149,7 @@ def _render(raised):
     chain = _chain(raised)
     for link in chain:
         for kind, hint in _HINTS.items():
-            if isinstance(link, kind) and hint not in getattr(link, "__notes__", ()):
+            if type(link) is kind and hint not in getattr(link, "__notes__", ()):
                 link.add_note(hint)
     if len(chain) == MAX_CHAIN:
         chain[-1].__cause__ = chain[-1].__context__ = None  # else all of an endless chain is read

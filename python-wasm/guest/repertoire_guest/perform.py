@@ -12,6 +12,7 @@ import random
 import sys
 from types import CoroutineType, ModuleType
 
+import repertoire
 from wit_world.exports.guest import Exception as WitException
 from wit_world.exports.guest import Failure, Outcome
 from wit_world.imports.types import ErrorCode
@@ -22,6 +23,7 @@ from .tools import Tools
 from .workflows import Workflows
 
 _GLOBALS = {"tools": Tools(), "workflows": Workflows(), "artifacts": Artifacts()}
+vars(repertoire).update(_GLOBALS)
 _COROUTINE = 0x80  # inspect.CO_COROUTINE
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
