@@ -4,6 +4,11 @@
 //! source -> analysis -> library (LanceDB) -> search -> invoke -> sandbox (one instance per call)
 //!        -> host capabilities (tools, workflows, artifacts) -> outcome -> run record
 //! ```
+//!
+//! One module per arrow, in that order below; one type on each:
+//! source text, [`Analysis`](workflow::Analysis), [`Workflow`](workflow::Workflow),
+//! [`Hit`](workflow::Hit), [`Invocation`](run::Invocation), [`Outcome`](run::Outcome), [`Run`](run::Run).
+//! Read `invoke.rs` first.
 
 // Vocabulary: plain data, no I/O, no third-party runtime types.
 pub mod error;
@@ -13,13 +18,35 @@ pub mod id;
 pub mod limits;
 pub mod workflow;
 pub mod run;
-pub mod schema;
+mod budget;
+mod schema;
 
 // The flow.
+mod analysis;
 pub mod embed;
 pub mod search;
 pub mod library;
+#[cfg(feature = "lancedb")]
+mod lance;
 pub mod artifacts;
 pub mod record;
 pub mod storage;
 pub mod tools;
+mod host;
+mod sandbox;
+mod catalog;
+mod invoke;
+mod session;
+mod engine;
+
+// Front-ends translate and decide nothing.
+#[cfg(all(feature = "cli", feature = "lancedb", feature = "fastembed"))]
+pub mod cli;
+
+pub use catalog::{ImportAction, Imported};
+pub use engine::{Engine, EngineBuilder, InvocationBuilder, Tenant};
+pub use error::{Blame, Code, Error, Result};
+pub use json::Json;
+pub use limits::Limits;
+pub use sandbox::{DEFAULT_MAX_INSTANCES, EventSink, Runtime, RuntimeOptions};
+pub use session::Session;

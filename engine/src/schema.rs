@@ -9,7 +9,7 @@ use crate::json::Json;
 use crate::workflow::Parameter;
 
 /// Parameters, compiled so that many calls can be checked quickly.
-pub struct Validator {
+pub(crate) struct Validator {
     what: String,
     parameters: Vec<(Parameter, jsonschema::Validator)>,
     accepts_unknown: bool,
@@ -20,7 +20,7 @@ impl Validator {
     ///
     /// # Errors
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if a schema is not one.
-    pub fn new(
+    pub(crate) fn new(
         what: impl Into<String>,
         parameters: &[Parameter],
         accepts_unknown: bool,
@@ -46,7 +46,7 @@ impl Validator {
     ///
     /// # Errors
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument), naming the parameter.
-    pub fn check(&self, arguments: &Json) -> Result<()> {
+    pub(crate) fn check(&self, arguments: &Json) -> Result<()> {
         let given = as_object(&self.what, arguments)?;
         for (parameter, validator) in &self.parameters {
             let Some(value) = given.get(&parameter.name) else {
@@ -142,7 +142,7 @@ fn numbers_clamped(text: &str) -> String {
 
 /// The candidate that is spelt most like `name`, if one is close.
 #[must_use]
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))

@@ -7,14 +7,18 @@ pub mod memory;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::{ArtifactName, RunId};
 use crate::json::Json;
 
 /// The largest artifact, in bytes. It crosses the sandbox's boundary in one piece.
 pub const MAX_ARTIFACT: usize = 16 << 20;
+
+/// The longest description of an artifact or a workflow, in bytes.
+pub const MAX_DESCRIPTION: usize = 4096;
 
 /// What an artifact holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +70,44 @@ pub struct Metadata {
     pub created_at: Timestamp,
     /// The run that saved it; `None` if it was saved from outside.
     pub run: Option<RunId>,
+}
+
+impl Metadata {
+    /// What is known of a content that is about to be saved.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if it is larger than
+    /// [`MAX_ARTIFACT`], or its description longer than [`MAX_DESCRIPTION`].
+    pub fn new(
+        name: ArtifactName,
+        content: &Content,
+        description: String,
+        created_at: Timestamp,
+        run: Option<RunId>,
+    ) -> Result<Self> {
+        let size = content.as_bytes().len();
+        if size > MAX_ARTIFACT {
+            return Err(Error::invalid_argument(format!(
+                "artifact {name} has {size} bytes, and an artifact at most {MAX_ARTIFACT}; \
+                 save it in parts"
+            )));
+        }
+        if description.len() > MAX_DESCRIPTION {
+            return Err(Error::invalid_argument(format!(
+                "the description of artifact {name} has more than {MAX_DESCRIPTION} bytes"
+            )));
+        }
+        let digest = Sha256::digest(content.as_bytes());
+        Ok(Self {
+            name,
+            kind: content.kind(),
+            description,
+            size: size as u64,
+            digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            created_at,
+            run,
+        })
+    }
 }
 
 /// One tenant's artifacts.

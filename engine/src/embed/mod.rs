@@ -29,3 +29,14 @@ pub trait Embedder: Send + Sync {
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the model cannot be loaded.
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vector>>;
 }
+
+/// A vector of length 1 in the direction of `numbers`; all zeros stay zeros, near to nothing.
+fn unit(mut numbers: Vec<f32>) -> Vector {
+    let length = numbers.iter().map(|number| number * number).sum::<f32>().sqrt();
+    if length > 0.0 && length.is_finite() {
+        numbers.iter_mut().for_each(|number| *number /= length);
+    } else {
+        numbers.fill(0.0);
+    }
+    numbers.into()
+}

@@ -11,10 +11,14 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::embed::Vector;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::WorkflowName;
 use crate::search::Candidate;
 use crate::workflow::{Version, Workflow};
+
+/// The largest source, in bytes: far more than anyone writes by hand, and
+/// little enough that a thousand of them are listed in one piece.
+pub const MAX_SOURCE: usize = 1 << 20;
 
 /// One tenant's workflows.
 ///
@@ -43,4 +47,10 @@ pub trait Library: Send + Sync {
 
     /// Everything that a name has meant, the newest first.
     async fn history(&self, name: &WorkflowName) -> Result<Vec<Version>>;
+}
+
+fn taken(name: &WorkflowName) -> Error {
+    Error::already_exists(format!(
+        "there is already a workflow {name}: workflows are immutable; delete it first, or choose another name"
+    ))
 }

@@ -1,6 +1,8 @@
 //! Where tenants' data lies.
 
 #[cfg(feature = "lancedb")]
+mod directory;
+#[cfg(feature = "lancedb")]
 pub mod lance;
 pub mod memory;
 
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::artifacts::Artifacts;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::TenantId;
 use crate::library::Library;
 use crate::record::Records;
@@ -41,4 +43,16 @@ pub struct Store {
     pub artifacts: Arc<dyn Artifacts>,
     /// Its run records.
     pub records: Arc<dyn Records>,
+}
+
+/// Refuses to mix vectors of two models, which cannot be compared.
+fn check_model(tenant: &TenantId, stored: (&str, usize), wanted: (&str, usize)) -> Result<()> {
+    if stored == wanted {
+        return Ok(());
+    }
+    Err(Error::unavailable(format!(
+        "the library of tenant {tenant} was made with the embedding model {} ({} dimensions), not {} \
+         ({} dimensions): choose that model again, or import the workflows into a new data directory",
+        stored.0, stored.1, wanted.0, wanted.1
+    )))
 }

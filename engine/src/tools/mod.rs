@@ -1,6 +1,7 @@
 //! Tools: what lets a workflow act on the world outside, under the host's control.
 
 pub mod cli;
+mod function;
 pub mod registry;
 pub mod spec;
 
@@ -12,6 +13,8 @@ use crate::id::{RunId, TenantId, ToolName};
 use crate::json::Json;
 use crate::workflow::Parameter;
 
+pub use cli::CliOptions;
+pub use function::function;
 pub use registry::Registry;
 
 /// What a tool says about itself.

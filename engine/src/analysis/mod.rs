@@ -1,0 +1,81 @@
+//! Source text to what it says about itself. The source is parsed inside the
+//! sandbox and never run; the host does not look at it at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::budget::Budget;
+use crate::clock::{Clock, Entropy};
+use crate::error::{Code, Error, Result};
+use crate::host::denied::Denied;
+use crate::id::{RunId, TenantId};
+use crate::library::MAX_SOURCE;
+use crate::limits::Limits;
+use crate::sandbox::{Instance, Output, RunContext, Runtime, limit_message};
+use crate::tools::Registry;
+use crate::workflow::Analysis;
+
+/// What an analysis may use that no run pays for. Parsing a source of
+/// [`MAX_SOURCE`] bytes takes a small part of it.
+fn limits() -> Limits {
+    Limits {
+        fuel: 20_000_000_000,
+        memory_bytes: 512 << 20,
+        wall_time: Duration::from_secs(20),
+        host_calls: 0,
+        depth: 0,
+        ..Limits::default()
+    }
+}
+
+/// Analyses a source; on the budget of the run that asks for it, if one does.
+///
+/// # Errors
+/// [`Code::InvalidSource`] if it is too large, does not parse, or has no usable `run`;
+/// the code of a limit if it runs into one.
+pub(crate) async fn analyze(
+    runtime: &Runtime,
+    tenant: &TenantId,
+    clock: &Arc<dyn Clock>,
+    entropy: &dyn Entropy,
+    source: &str,
+    payer: Option<&Arc<Budget>>,
+) -> Result<Analysis> {
+    check_size(source)?;
+    let budget = match payer {
+        Some(payer) => payer.child()?,
+        None => Budget::root(limits()),
+    };
+    let run = RunId::new(clock.as_ref(), entropy);
+    let context = Arc::new(RunContext {
+        run,
+        tenant: tenant.clone(),
+        seed: 0,
+        started_at: clock.now(),
+        output: Output::new(run, Arc::clone(&budget), None),
+        budget: Arc::clone(&budget),
+        events: None,
+        clock: Arc::clone(clock),
+        tools: Registry::empty(),
+        workflows: Arc::new(Denied),
+        artifacts: Arc::new(Denied),
+    });
+    let work = async { Instance::new(runtime, context).await?.analyze(source).await };
+    tokio::time::timeout_at(budget.deadline(), work).await.unwrap_or_else(|_| {
+        Err(Error::new(Code::TimedOut, limit_message(Code::TimedOut, budget.limits())))
+    })
+}
+
+/// Refuses a source that is larger than any workflow.
+pub(crate) fn check_size(source: &str) -> Result<()> {
+    if source.len() > MAX_SOURCE {
+        return Err(Error::new(
+            Code::InvalidSource,
+            format!(
+                "the source has {} bytes, and a workflow at most {MAX_SOURCE}; keep data in artifacts",
+                source.len()
+            ),
+        ));
+    }
+    Ok(())
+}

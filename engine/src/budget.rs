@@ -1,0 +1,296 @@
+//! What a tree of runs has used of its limits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use tokio::time::Instant;
+
+use crate::clock::Stopwatch;
+use crate::error::{Code, Error, Result};
+use crate::limits::Limits;
+use crate::run::Usage;
+
+/// One run's use of the limits of its tree.
+///
+/// A nested run's budget points to its caller's. Everything that a run uses is
+/// counted in its own budget and in those of all its ancestors; whether there
+/// is any left is asked at the root. So a nested run draws on what is left of
+/// its caller's, each run knows what it cost with everything it invoked, and
+/// nothing is gained by nesting or fan-out.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    parent: Option<Arc<Self>>,
+    limits: Limits,
+    depth: u32,
+    started: Stopwatch,
+    deadline: Instant,
+    fuel: AtomicU64,
+    memory: AtomicU64,
+    peak_memory: AtomicU64,
+    host_calls: AtomicU64,
+    output: AtomicU64,
+    instances: AtomicU32,
+}
+
+impl Budget {
+    /// The budget of a root run. Its wall time begins now.
+    #[must_use]
+    pub(crate) fn root(limits: Limits) -> Arc<Self> {
+        let started = Stopwatch::start();
+        let deadline = started.deadline(limits.wall_time);
+        Arc::new(Self::new(None, limits, 0, started, deadline))
+    }
+
+    /// The budget of a run that this one invokes.
+    ///
+    /// # Errors
+    /// [`Code::DepthExceeded`] if it would be too deep.
+    pub(crate) fn child(self: &Arc<Self>) -> Result<Arc<Self>> {
+        let depth = self.depth + 1;
+        if depth > self.limits.depth {
+            return Err(Error::new(
+                Code::DepthExceeded,
+                format!(
+                    "workflows invoke each other more than {} levels deep; \
+                     look for a cycle, or raise the limit `depth`",
+                    self.limits.depth
+                ),
+            ));
+        }
+        let (limits, deadline) = (self.limits.clone(), self.deadline);
+        Ok(Arc::new(Self::new(Some(Arc::clone(self)), limits, depth, Stopwatch::start(), deadline)))
+    }
+
+    fn new(
+        parent: Option<Arc<Self>>,
+        limits: Limits,
+        depth: u32,
+        started: Stopwatch,
+        deadline: Instant,
+    ) -> Self {
+        Self {
+            parent,
+            limits,
+            depth,
+            started,
+            deadline,
+            fuel: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
+            peak_memory: AtomicU64::new(0),
+            host_calls: AtomicU64::new(0),
+            output: AtomicU64::new(0),
+            instances: AtomicU32::new(0),
+        }
+    }
+
+    /// The limits of the tree.
+    #[must_use]
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// 0 at the root.
+    #[must_use]
+    pub(crate) const fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// When the tree's wall time is over.
+    #[must_use]
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether the tree's wall time is over.
+    #[must_use]
+    pub(crate) fn is_overdue(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// Counts fuel. What was charged in advance and not used comes back as a
+    /// negative amount.
+    pub(crate) fn charge_fuel(&self, amount: i64) {
+        for budget in self.lineage() {
+            budget.fuel.fetch_add(amount.cast_unsigned(), Ordering::Relaxed);
+        }
+    }
+
+    /// Fuel that the tree has left.
+    #[must_use]
+    pub(crate) fn fuel_left(&self) -> u64 {
+        self.limits.fuel.saturating_sub(self.root_budget().fuel.load(Ordering::Relaxed))
+    }
+
+    /// Counts linear memory that an instance wants to hold; false, and nothing
+    /// counted, if the tree may not have that much.
+    #[must_use]
+    pub(crate) fn grow_memory(&self, bytes: u64) -> bool {
+        let root = self.root_budget();
+        let granted = root.memory.try_update(Ordering::AcqRel, Ordering::Acquire, |held| {
+            held.checked_add(bytes).filter(|sum| *sum <= self.limits.memory_bytes)
+        });
+        let Ok(before) = granted else { return false };
+        root.peak_memory.fetch_max(before + bytes, Ordering::Relaxed);
+        for budget in self.lineage().filter(|budget| budget.parent.is_some()) {
+            let before = budget.memory.fetch_add(bytes, Ordering::AcqRel);
+            budget.peak_memory.fetch_max(before + bytes, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Gives memory back, when an instance is dropped.
+    pub(crate) fn shrink_memory(&self, bytes: u64) {
+        for budget in self.lineage() {
+            budget.memory.fetch_sub(bytes, Ordering::AcqRel);
+        }
+    }
+
+    /// Counts a host call.
+    ///
+    /// # Errors
+    /// [`Code::CallsExceeded`] if it is one too many.
+    pub(crate) fn charge_call(&self) -> Result<()> {
+        for budget in self.lineage() {
+            budget.host_calls.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.root_budget().host_calls.load(Ordering::Relaxed) > self.limits.host_calls {
+            return Err(Error::new(
+                Code::CallsExceeded,
+                format!("the run has made its {} host calls", self.limits.host_calls),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Counts bytes of output.
+    ///
+    /// # Errors
+    /// [`Code::OutputExceeded`] if it is too much.
+    pub(crate) fn charge_output(&self, bytes: usize) -> Result<()> {
+        for budget in self.lineage() {
+            budget.output.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        if self.root_budget().output.load(Ordering::Relaxed) > self.limits.output_bytes {
+            return Err(Error::new(
+                Code::OutputExceeded,
+                format!(
+                    "output and results are larger than {} bytes; save what is large as an artifact",
+                    self.limits.output_bytes
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Which total of the tree is used up, if one is.
+    #[must_use]
+    pub(crate) fn exhausted(&self) -> Option<Code> {
+        let root = self.root_budget();
+        if self.fuel_left() == 0 {
+            Some(Code::FuelExhausted)
+        } else if root.host_calls.load(Ordering::Relaxed) > self.limits.host_calls {
+            Some(Code::CallsExceeded)
+        } else if root.output.load(Ordering::Relaxed) > self.limits.output_bytes {
+            Some(Code::OutputExceeded)
+        } else {
+            None
+        }
+    }
+
+    /// Counts an instance that now lives.
+    pub(crate) fn enter_instance(&self) {
+        self.root_budget().instances.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// An instance lives no more.
+    pub(crate) fn leave_instance(&self) {
+        self.root_budget().instances.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether several instances draw on the tree's fuel at this moment.
+    #[must_use]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.root_budget().instances.load(Ordering::Acquire) > 1
+    }
+
+    /// What the run has used so far, its nested runs included.
+    #[must_use]
+    pub(crate) fn usage(&self) -> Usage {
+        Usage {
+            fuel: self.fuel.load(Ordering::Relaxed),
+            peak_memory_bytes: self.peak_memory.load(Ordering::Relaxed),
+            wall_time: self.started.elapsed(),
+            host_calls: self.host_calls.load(Ordering::Relaxed),
+            output_bytes: self.output.load(Ordering::Relaxed),
+        }
+    }
+
+    /// This budget and its ancestors, the root last.
+    fn lineage(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |budget| budget.parent.as_deref())
+    }
+
+    fn root_budget(&self) -> &Self {
+        let mut budget = self;
+        while let Some(parent) = &budget.parent {
+            budget = parent;
+        }
+        budget
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits { fuel: 100, memory_bytes: 10, host_calls: 3, output_bytes: 5, depth: 2, ..Limits::default() }
+    }
+
+    #[test]
+    fn a_child_draws_on_its_caller() {
+        let root = Budget::root(limits());
+        let child = root.child().unwrap();
+        let sibling = root.child().unwrap();
+        child.charge_fuel(30);
+        sibling.charge_fuel(50);
+        root.charge_fuel(15);
+        assert_eq!(root.fuel_left(), 5);
+        assert_eq!(child.fuel_left(), 5);
+        assert_eq!((root.usage().fuel, child.usage().fuel, sibling.usage().fuel), (95, 30, 50));
+        child.charge_fuel(-10);
+        assert_eq!(sibling.fuel_left(), 15);
+    }
+
+    #[test]
+    fn memory_is_summed_over_the_tree_and_comes_back() {
+        let root = Budget::root(limits());
+        let child = root.child().unwrap();
+        assert!(root.grow_memory(6));
+        assert!(!child.grow_memory(5));
+        assert!(child.grow_memory(4));
+        child.shrink_memory(4);
+        assert!(root.grow_memory(4));
+        assert_eq!(root.usage().peak_memory_bytes, 10);
+        assert_eq!(child.usage().peak_memory_bytes, 4);
+    }
+
+    #[test]
+    fn totals_are_the_trees() {
+        let root = Budget::root(limits());
+        let child = root.child().unwrap();
+        root.charge_call().unwrap();
+        child.charge_call().unwrap();
+        root.charge_call().unwrap();
+        assert_eq!(child.charge_call().unwrap_err().code(), Code::CallsExceeded);
+        child.charge_output(5).unwrap();
+        assert_eq!(root.charge_output(1).unwrap_err().code(), Code::OutputExceeded);
+    }
+
+    #[test]
+    fn depth_ends() {
+        let root = Budget::root(limits());
+        let deepest = root.child().unwrap().child().unwrap();
+        assert_eq!(deepest.child().unwrap_err().code(), Code::DepthExceeded);
+    }
+}

@@ -1,0 +1,171 @@
+//! The calls that were started and not waited for, and their completion queue.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt};
+use repertoire_host_bindings::calls;
+use tokio::sync::Semaphore;
+use wasmtime::component::HasSelf;
+
+use super::{Caller, enter, leave, wire_error};
+use crate::budget::Budget;
+use crate::error::{Code, Error, Result};
+use crate::json::Json;
+use crate::sandbox::HostState;
+
+type Answer = (u64, Result<Json>);
+
+/// One instance's calls in flight.
+///
+/// They are driven by the instance's own task, while its guest is blocked in a
+/// host call: no task is spawned, and dropping the instance drops them all.
+pub(crate) struct Calls {
+    next: u64,
+    limit: usize,
+    pending: FuturesUnordered<Abortable<BoxFuture<'static, Answer>>>,
+    handles: HashMap<u64, AbortHandle>,
+    done: VecDeque<Answer>,
+    /// Bounds the nested runs that run at once.
+    pub(super) slots: Arc<Semaphore>,
+}
+
+impl Calls {
+    pub(crate) fn new(budget: &Budget) -> Self {
+        let limits = budget.limits();
+        Self {
+            next: 1,
+            limit: limits.calls_in_flight as usize,
+            pending: FuturesUnordered::new(),
+            handles: HashMap::new(),
+            done: VecDeque::new(),
+            slots: Arc::new(Semaphore::new(limits.concurrent_runs.max(1) as usize)),
+        }
+    }
+
+    /// Starts a call and returns its id.
+    pub(super) async fn start(
+        &mut self,
+        work: impl Future<Output = Result<Json>> + Send + 'static,
+    ) -> Result<u64> {
+        if self.handles.len() >= self.limit {
+            return Err(Error::new(
+                Code::CallsExceeded,
+                format!("{} calls are in flight already; await some of them first", self.limit),
+            ));
+        }
+        let id = self.next;
+        self.next += 1;
+        let (handle, registration) = AbortHandle::new_pair();
+        let work: BoxFuture<'static, Answer> = Box::pin(async move { (id, work.await) });
+        self.pending.push(Abortable::new(work, registration));
+        self.handles.insert(id, handle);
+        // One turn now, so that it is under way while the guest goes on.
+        self.turn().await;
+        Ok(id)
+    }
+
+    /// Waits for `work` while the calls in flight proceed.
+    pub(super) async fn drive_while<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            self.poll_pending(cx);
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Gives each call that can proceed one turn.
+    async fn turn(&mut self) {
+        poll_fn(|cx| {
+            self.poll_pending(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn poll_pending(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(answer)) = self.pending.poll_next_unpin(cx) {
+            match answer {
+                Ok(answer) => {
+                    self.handles.remove(&answer.0);
+                    self.done.push_back(answer);
+                }
+                Err(Aborted) => {}
+            }
+        }
+    }
+
+    /// Waits until something is done, or the time is over.
+    async fn wait(&mut self, timeout: Option<Duration>) -> Vec<Answer> {
+        self.turn().await;
+        if self.done.is_empty() {
+            match timeout {
+                None if self.pending.is_empty() => {}
+                None => self.first().await,
+                Some(timeout) => {
+                    let sleep = tokio::time::sleep(timeout);
+                    // Nothing to wait for but time: a plain sleep.
+                    tokio::select! {
+                        () = sleep => {}
+                        () = self.first(), if !self.pending.is_empty() => {}
+                    }
+                }
+            }
+        }
+        self.done.drain(..).collect()
+    }
+
+    /// Waits until something is done.
+    async fn first(&mut self) {
+        poll_fn(|cx| {
+            self.poll_pending(cx);
+            if self.done.is_empty() && !self.pending.is_empty() {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+    }
+
+    async fn cancel(&mut self, id: u64) {
+        if let Some(handle) = self.handles.remove(&id) {
+            handle.abort();
+            // The turn drops what the call has started.
+            self.turn().await;
+        }
+        self.done.retain(|(done, _)| *done != id);
+    }
+}
+
+impl calls::Host for HostState {}
+
+impl calls::HostWithStore<HostState> for HasSelf<HostState> {
+    async fn wait(
+        mut caller: Caller<'_>,
+        timeout_ns: Option<u64>,
+    ) -> wasmtime::Result<Vec<calls::Completion>> {
+        enter(&mut caller)?;
+        let done = caller.data_mut().calls.wait(timeout_ns.map(Duration::from_nanos)).await;
+        leave(&mut caller)?;
+        Ok(done
+            .into_iter()
+            .map(|(id, answer)| calls::Completion {
+                id,
+                answer: answer.map(|json| json.as_str().to_owned()).map_err(wire_error),
+            })
+            .collect())
+    }
+
+    async fn cancel(mut caller: Caller<'_>, id: calls::CallId) -> wasmtime::Result<()> {
+        enter(&mut caller)?;
+        caller.data_mut().calls.cancel(id).await;
+        leave(&mut caller)
+    }
+}

@@ -1,0 +1,72 @@
+//! The capabilities of an instance that has none: what analysis runs with.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::workflows::Workflows;
+use crate::artifacts::{Artifacts, Content, Metadata};
+use crate::error::{Code, Error, Result};
+use crate::id::ArtifactName;
+use crate::json::Json;
+use crate::sandbox::RunContext;
+use crate::tools::{Registry, ToolInfo};
+use crate::workflow::{Hit, Workflow};
+
+/// Refuses everything. A source is only parsed by analysis, never run; should
+/// it get the better of the parser, it finds nothing within reach.
+pub(crate) struct Denied;
+
+fn denied<T>() -> Result<T> {
+    Err(Error::new(Code::Denied, "analysis has no access to tools, workflows or artifacts"))
+}
+
+#[async_trait]
+impl Workflows for Denied {
+    async fn create(&self, _: &RunContext, _: &str, _: &str, _: &str) -> Result<Workflow> {
+        denied()
+    }
+
+    async fn get(&self, _: &str) -> Result<Option<Workflow>> {
+        denied()
+    }
+
+    async fn list(&self) -> Result<Vec<Workflow>> {
+        denied()
+    }
+
+    async fn search(&self, _: &str, _: u32) -> Result<Vec<Hit>> {
+        denied()
+    }
+
+    async fn delete(&self, _: &str) -> Result<bool> {
+        denied()
+    }
+
+    async fn invoke(&self, _: &RunContext, _: &str, _: Json) -> Result<Json> {
+        denied()
+    }
+
+    async fn search_tools(&self, _: &Registry, _: &str, _: u32) -> Result<Vec<Arc<ToolInfo>>> {
+        denied()
+    }
+}
+
+#[async_trait]
+impl Artifacts for Denied {
+    async fn save(&self, _: &Metadata, _: &Content) -> Result<()> {
+        denied()
+    }
+
+    async fn load(&self, _: &ArtifactName) -> Result<Option<(Metadata, Content)>> {
+        denied()
+    }
+
+    async fn list(&self) -> Result<Vec<Metadata>> {
+        denied()
+    }
+
+    async fn delete(&self, _: &ArtifactName) -> Result<bool> {
+        denied()
+    }
+}

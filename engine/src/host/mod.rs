@@ -1,0 +1,120 @@
+//! What a guest may touch: the contract's imports, each a thin translation to
+//! a plain trait. With [`sandbox`](crate::sandbox), the only door to wasmtime.
+//!
+//! Everything that comes in is the choice of an attacker: names, texts and
+//! sizes are checked here or behind the trait, never in Python.
+
+mod artifacts;
+pub(crate) mod calls;
+pub(crate) mod denied;
+mod tools;
+pub(crate) mod workflows;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use repertoire_host_bindings::types;
+use wasmtime::component::{Access, HasSelf};
+use wasmtime::{AsContext, AsContextMut};
+
+use crate::clock::Stopwatch;
+use crate::error::{Code, Error, Result};
+use crate::json::Json;
+use crate::run::Event;
+use crate::sandbox::{HostState, LimitReached, RunContext, wire_code};
+use crate::workflow::Parameter;
+
+/// The guest that makes a call, and its store.
+type Caller<'a> = Access<'a, HostState, HasSelf<HostState>>;
+
+impl types::Host for HostState {}
+
+/// Performs a host call while the guest is blocked in it: counts it, keeps
+/// fuel and budget in step, and lets the calls in flight proceed meanwhile.
+async fn blocking<T>(
+    caller: &mut Caller<'_>,
+    work: impl Future<Output = Result<T>>,
+) -> wasmtime::Result<Result<T, types::Error>> {
+    count(caller)?;
+    enter(caller)?;
+    let answer = caller.data_mut().calls.drive_while(work).await;
+    leave(caller)?;
+    Ok(answer.map_err(wire_error))
+}
+
+/// Counts a host call.
+fn count(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
+    caller
+        .data_mut()
+        .context()
+        .budget
+        .charge_call()
+        .map_err(|error| LimitReached(error.code()).into())
+}
+
+/// The guest is about to be blocked.
+fn enter(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
+    let fuel = caller.as_context().get_fuel()?;
+    caller.data_mut().gauge().enter_host(fuel);
+    Ok(())
+}
+
+/// The guest is about to proceed on what its tree has left; if that is
+/// nothing, it does not, and no `except` of Python's sees why.
+fn leave(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
+    let state = caller.data_mut();
+    let fuel = state.gauge().leave_host();
+    if let Some(code) = state.context().budget.exhausted() {
+        return Err(LimitReached(code).into());
+    }
+    caller.as_context_mut().set_fuel(fuel)
+}
+
+fn wire_error(error: Error) -> types::Error {
+    if error.code() == Code::Internal {
+        tracing::error!(error = error.chain(), "a host call failed in the host");
+    }
+    types::Error {
+        code: wire_code(error.code()),
+        details: error.details().map(|details| details.as_str().to_owned()),
+        message: error.chain(),
+    }
+}
+
+fn wire_parameter(parameter: &Parameter) -> types::Parameter {
+    types::Parameter {
+        name: parameter.name.clone(),
+        schema: parameter.schema.as_str().to_owned(),
+        required: parameter.required,
+        default_value: parameter.default.as_ref().map(|json| json.as_str().to_owned()),
+        description: parameter.description.clone(),
+    }
+}
+
+/// Reads the arguments of a call.
+fn read_arguments(text: String) -> Result<Json> {
+    let json = Json::parse(text)?;
+    if !json.is_object() {
+        return Err(Error::invalid_argument("arguments must be a JSON object"));
+    }
+    Ok(json)
+}
+
+/// Tells whoever follows the run that a call began and how it ended.
+async fn observed(
+    context: &Arc<RunContext>,
+    target: impl FnOnce() -> String,
+    work: impl Future<Output = Result<Json>>,
+) -> Result<Json> {
+    let Some(events) = &context.events else { return work.await };
+    let (target, watch) = (target(), Stopwatch::start());
+    events(Event::CallStarted { run: context.run, target: target.clone() });
+    let answer = work.await;
+    events(Event::CallEnded {
+        run: context.run,
+        target,
+        took: watch.elapsed(),
+        error: answer.as_ref().err().map(Error::code),
+    });
+    answer
+}

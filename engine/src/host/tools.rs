@@ -1,0 +1,93 @@
+//! The contract's `tools`: the registry of the run's tenant.
+
+use std::sync::Arc;
+
+use repertoire_host_bindings::{calls, tools, types};
+use wasmtime::component::HasSelf;
+
+use super::{Caller, blocking, count, observed, read_arguments, wire_error, wire_parameter};
+use crate::error::Result;
+use crate::json::Json;
+use crate::sandbox::{HostState, RunContext};
+use crate::tools::{CallContext, ToolInfo};
+
+impl tools::Host for HostState {}
+
+impl tools::HostWithStore<HostState> for HasSelf<HostState> {
+    async fn list(mut caller: Caller<'_>) -> wasmtime::Result<Vec<tools::Tool>> {
+        count(&mut caller)?;
+        Ok(caller.data_mut().context().tools.list().iter().map(|tool| wire_tool(tool)).collect())
+    }
+
+    async fn search(
+        mut caller: Caller<'_>,
+        query: String,
+        limit: u32,
+    ) -> wasmtime::Result<Result<Vec<tools::Tool>, types::Error>> {
+        let context = Arc::clone(caller.data_mut().context());
+        blocking(&mut caller, async move {
+            let hits = context.workflows.search_tools(&context.tools, &query, limit).await?;
+            Ok(hits.iter().map(|tool| wire_tool(tool)).collect())
+        })
+        .await
+    }
+
+    async fn call(
+        mut caller: Caller<'_>,
+        tool: String,
+        callable: String,
+        arguments: types::Json,
+    ) -> wasmtime::Result<Result<types::Json, types::Error>> {
+        let context = Arc::clone(caller.data_mut().context());
+        let call = call(context, tool, callable, arguments);
+        Ok(blocking(&mut caller, call).await?.map(|json| json.as_str().to_owned()))
+    }
+
+    async fn start(
+        mut caller: Caller<'_>,
+        tool: String,
+        callable: String,
+        arguments: types::Json,
+    ) -> wasmtime::Result<Result<calls::CallId, types::Error>> {
+        count(&mut caller)?;
+        let context = Arc::clone(caller.data_mut().context());
+        let call = call(context, tool, callable, arguments);
+        Ok(caller.data_mut().calls.start(call).await.map_err(wire_error))
+    }
+}
+
+async fn call(
+    context: Arc<RunContext>,
+    tool: String,
+    callable: String,
+    arguments: String,
+) -> Result<Json> {
+    let arguments = read_arguments(arguments)?;
+    let bounds = CallContext {
+        tenant: context.tenant.clone(),
+        run: Some(context.run),
+        deadline: Some(context.budget.deadline()),
+    };
+    let target = || match callable.as_str() {
+        "" => format!("tools.{tool}"),
+        callable => format!("tools.{tool}.{callable}"),
+    };
+    observed(&context, target, context.tools.call(&tool, &callable, &arguments, &bounds)).await
+}
+
+fn wire_tool(tool: &ToolInfo) -> tools::Tool {
+    tools::Tool {
+        name: tool.name.to_string(),
+        description: tool.description.clone(),
+        tags: tool.tags.clone(),
+        callables: tool
+            .callables
+            .iter()
+            .map(|callable| tools::Callable {
+                name: callable.name.clone(),
+                description: callable.description.clone(),
+                parameters: callable.parameters.iter().map(wire_parameter).collect(),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,167 @@
+//! The contract's `workflows`, and the trait that stands behind it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use repertoire_host_bindings::{calls, types, workflows};
+use wasmtime::component::HasSelf;
+
+use super::{Caller, blocking, count, observed, read_arguments, wire_error, wire_parameter};
+use crate::error::{Error, Result};
+use crate::json::Json;
+use crate::sandbox::{HostState, RunContext};
+use crate::tools::{Registry, ToolInfo};
+use crate::workflow::{Hit, Workflow};
+
+/// The library as a running workflow sees it. `invoke.rs` implements it and
+/// passes itself in, so that re-entry is no cycle between modules.
+#[async_trait]
+pub(crate) trait Workflows: Send + Sync {
+    /// Analyses and saves a workflow, on the caller's budget.
+    async fn create(
+        &self,
+        caller: &RunContext,
+        name: &str,
+        source: &str,
+        description: &str,
+    ) -> Result<Workflow>;
+
+    /// The workflow of that name, if there is one.
+    async fn get(&self, name: &str) -> Result<Option<Workflow>>;
+
+    /// All workflows, by name.
+    async fn list(&self) -> Result<Vec<Workflow>>;
+
+    /// The workflows nearest in meaning to `query`.
+    async fn search(&self, query: &str, limit: u32) -> Result<Vec<Hit>>;
+
+    /// Deletes a workflow; false if there was none.
+    async fn delete(&self, name: &str) -> Result<bool>;
+
+    /// Runs a workflow on the caller's budget.
+    async fn invoke(&self, caller: &RunContext, name: &str, arguments: Json) -> Result<Json>;
+
+    /// The tools nearest in meaning to `query`; here because it takes the same embedder.
+    async fn search_tools(&self, tools: &Registry, query: &str, limit: u32) -> Result<Vec<Arc<ToolInfo>>>;
+}
+
+impl workflows::Host for HostState {}
+
+impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
+    async fn create(
+        mut caller: Caller<'_>,
+        name: String,
+        source: String,
+        description: String,
+    ) -> wasmtime::Result<Result<workflows::Workflow, types::Error>> {
+        let context = Arc::clone(caller.data_mut().context());
+        let create = async move {
+            let created =
+                context.workflows.create(&context, &name, &source, &description).await?;
+            Ok(wire_workflow(&created))
+        };
+        blocking(&mut caller, create).await
+    }
+
+    async fn get(
+        mut caller: Caller<'_>,
+        name: String,
+    ) -> wasmtime::Result<Result<Option<workflows::Workflow>, types::Error>> {
+        let context = Arc::clone(caller.data_mut().context());
+        let get = async move {
+            Ok(context.workflows.get(&name).await?.map(|found| wire_workflow(&found)))
+        };
+        blocking(&mut caller, get).await
+    }
+
+    async fn list(
+        mut caller: Caller<'_>,
+    ) -> wasmtime::Result<Result<Vec<workflows::Workflow>, types::Error>> {
+        let context = Arc::clone(caller.data_mut().context());
+        let list = async move {
+            Ok(context.workflows.list().await?.iter().map(wire_workflow).collect())
+        };
+        blocking(&mut caller, list).await
+    }
+
+    async fn search(
+        mut caller: Caller<'_>,
+        query: String,
+        limit: u32,
+    ) -> wasmtime::Result<Result<Vec<workflows::Hit>, types::Error>> {
+        let context = Arc::clone(caller.data_mut().context());
+        let search = async move {
+            let hits = context.workflows.search(&query, limit).await?;
+            Ok(hits
+                .iter()
+                .map(|hit| workflows::Hit {
+                    workflow: wire_workflow(&hit.workflow),
+                    score: hit.score,
+                })
+                .collect())
+        };
+        blocking(&mut caller, search).await
+    }
+
+    async fn delete(
+        mut caller: Caller<'_>,
+        name: String,
+    ) -> wasmtime::Result<Result<bool, types::Error>> {
+        let context = Arc::clone(caller.data_mut().context());
+        blocking(&mut caller, async move { context.workflows.delete(&name).await }).await
+    }
+
+    async fn invoke(
+        mut caller: Caller<'_>,
+        name: String,
+        arguments: types::Json,
+    ) -> wasmtime::Result<Result<types::Json, types::Error>> {
+        let context = Arc::clone(caller.data_mut().context());
+        let invoke = invoke(context, name, arguments);
+        Ok(blocking(&mut caller, invoke).await?.map(|json| json.as_str().to_owned()))
+    }
+
+    async fn start_invoke(
+        mut caller: Caller<'_>,
+        name: String,
+        arguments: types::Json,
+    ) -> wasmtime::Result<Result<calls::CallId, types::Error>> {
+        count(&mut caller)?;
+        let state = caller.data_mut();
+        let (context, slots) = (Arc::clone(state.context()), Arc::clone(&state.calls.slots));
+        let invoke = async move {
+            let _slot = slots
+                .acquire_owned()
+                .await
+                .map_err(|error| Error::internal("run slots are closed").with_source(error))?;
+            invoke(context, name, arguments).await
+        };
+        Ok(caller.data_mut().calls.start(invoke).await.map_err(wire_error))
+    }
+}
+
+async fn invoke(context: Arc<RunContext>, name: String, arguments: String) -> Result<Json> {
+    let arguments = read_arguments(arguments)?;
+    let target = || format!("workflows.{name}");
+    observed(&context, target, context.workflows.invoke(&context, &name, arguments)).await
+}
+
+fn wire_workflow(workflow: &Workflow) -> workflows::Workflow {
+    let signature = &workflow.analysis.signature;
+    workflows::Workflow {
+        name: workflow.name.to_string(),
+        description: workflow.description.clone(),
+        source: workflow.source.to_string(),
+        digest: workflow.digest.to_string(),
+        signature: format!("{}{}", workflow.name, signature.text),
+        parameters: signature.parameters.iter().map(wire_parameter).collect(),
+        returns: signature.returns.as_str().to_owned(),
+        created_at_ms: workflow.created_at.as_millis(),
+        warnings: workflow
+            .analysis
+            .warnings
+            .iter()
+            .map(|warning| format!("line {}: {}", warning.line, warning.message))
+            .collect(),
+    }
+}

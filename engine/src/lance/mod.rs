@@ -1,0 +1,147 @@
+//! The door to LanceDB: a tenant's database, whose tables open when they are first used.
+//!
+//! What the rest of the crate relies on, and LanceDB alone does not give:
+//!
+//! - nothing is opened, and nothing created, before it is needed;
+//! - several processes may create the same table, or write to it, at once;
+//! - a panic inside LanceDB is an error here;
+//! - a table whose newest manifest was torn by a power cut opens at the version before it;
+//! - small writes do not make it slower for ever: every so often they are compacted.
+
+pub(crate) mod columns;
+mod recovery;
+mod table;
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+
+pub(crate) use self::table::{Table, column, equal};
+use crate::error::{Error, Result};
+
+/// The file in a tenant's directory that says what the directory is. Without
+/// it the tenant is deleted, or was never completely created.
+pub(crate) const MARKER: &str = "tenant.json";
+
+/// Where what is damaged is set aside, in a tenant's directory.
+const QUARANTINE: &str = "quarantine";
+
+/// What one tenant's caches may take: manifests and file metadata, mostly. The
+/// defaults, seven GiB, are for a server that has one database.
+const METADATA_CACHE: usize = 32 << 20;
+const INDEX_CACHE: usize = 4 << 20;
+
+/// One tenant's database.
+pub(crate) struct Database {
+    dir: PathBuf,
+    connection: OnceCell<lancedb::Connection>,
+    background: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Database {
+    /// The database in `dir`, an absolute path. Nothing is read yet.
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir, connection: OnceCell::new(), background: Mutex::default() }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    async fn connection(&self) -> Result<&lancedb::Connection> {
+        let connect = || async {
+            // An absolute path cannot be taken for a URL, or for the name of a
+            // remote database, which is one that begins with "db".
+            let uri = self.dir.to_str().ok_or_else(|| {
+                Error::unavailable(format!(
+                    "the data directory {} has a name that is not Unicode: choose another",
+                    self.dir.display()
+                ))
+            })?;
+            let connect = lancedb::connect(uri)
+                .session(Arc::new(lancedb::Session::new(
+                    INDEX_CACHE,
+                    METADATA_CACHE,
+                    Arc::default(),
+                )))
+                // Other processes' writes are seen by every read; it costs a directory listing.
+                .read_consistency_interval(Duration::ZERO);
+            guarded(connect.execute())
+                .await
+                .map_err(|failure| failure.into_error(format!("cannot open the database {uri}")))
+        };
+        self.connection.get_or_try_init(connect).await
+    }
+
+    /// Refuses to write for a tenant that was deleted meanwhile.
+    fn check_alive(&self) -> Result<()> {
+        if self.dir.join(MARKER).exists() {
+            return Ok(());
+        }
+        Err(Error::not_found(format!(
+            "the tenant's data in {} was deleted while it was in use",
+            self.dir.display()
+        )))
+    }
+
+    /// Runs something that nobody waits for, unless they [`settle`](Self::settle).
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut background = self.background.lock().unwrap_or_else(PoisonError::into_inner);
+        background.retain(|task| !task.is_finished());
+        background.push(tokio::spawn(work));
+    }
+
+    /// Waits for what was left to be done in the background.
+    pub(crate) async fn settle(&self) {
+        let tasks = std::mem::take(
+            &mut *self.background.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        for task in tasks {
+            // What goes wrong there is logged there.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Why LanceDB did not do it.
+enum Failure {
+    Error(Box<lancedb::Error>),
+    Panic(String),
+}
+
+impl Failure {
+    fn into_error(self, doing: String) -> Error {
+        match self {
+            Self::Error(error) => Error::unavailable(doing).with_source(error),
+            Self::Panic(message) => Error::internal(format!("{doing}: LanceDB panicked: {message}")),
+        }
+    }
+}
+
+/// Runs something of LanceDB's: its panics become errors, and its futures, which
+/// are tens of KiB, are kept out of the caller's.
+async fn guarded<T>(
+    work: impl Future<Output = lancedb::Result<T>> + Send,
+) -> std::result::Result<T, Failure> {
+    // What it was working on is not used again, or only through its own locks.
+    match AssertUnwindSafe(work.boxed()).catch_unwind().await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Failure::Error(Box::new(error))),
+        Err(panic) => Err(Failure::Panic(message(panic.as_ref()))),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

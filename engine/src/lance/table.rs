@@ -1,0 +1,242 @@
+//! A table that opens, or is created, when it is first needed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchIterator};
+use arrow_schema::{DataType, Field, SchemaRef};
+use futures::TryStreamExt;
+use lancedb::expr::{DfExpr, col, lit};
+use lancedb::query::{ExecutableQuery, Query};
+use lancedb::table::{CompactionOptions, Duration, OptimizeAction};
+use tokio::sync::{Mutex, OnceCell};
+
+use super::{Database, Failure, QUARANTINE, guarded};
+use crate::error::{Error, Result};
+
+/// Every write makes a file and a version, which every read has to look at. So
+/// many versions later, whoever wrote the last one compacts them.
+const TIDY_EVERY: u64 = 50;
+
+/// How old a version has to be before its files may go. A query of another
+/// process may still be reading it; none takes minutes.
+const KEEP_VERSIONS_MINUTES: i64 = 10;
+
+/// How many damaged manifests one opening sets aside. A power cut tears the
+/// last few at most.
+const MAX_SET_ASIDE: usize = 8;
+
+/// One table of a tenant's database.
+pub(crate) struct Table {
+    database: Arc<Database>,
+    name: &'static str,
+    schema: SchemaRef,
+    opened: OnceCell<lancedb::Table>,
+    /// Held while opening: recovery moves files.
+    opening: Mutex<()>,
+    /// Held while writing: LanceDB copes with writers that race, but by trying again.
+    writing: Mutex<()>,
+}
+
+/// A column; the one that is the key can be merged on without a race.
+pub(crate) fn column(name: &str, data_type: DataType, key: bool) -> Field {
+    let field = Field::new(name, data_type, false);
+    if !key {
+        return field;
+    }
+    // What `set_unenforced_primary_key` writes in a commit of its own; here the
+    // table has it from its first version, so no other process sees it without.
+    let metadata = ("lance-schema:unenforced-primary-key:position".to_owned(), "1".to_owned());
+    field.with_metadata([metadata].into())
+}
+
+/// `column = value`, as an expression: there is no SQL text that a value could break out of.
+pub(crate) fn equal(column: &str, value: impl lancedb::datafusion::logical_expr::Literal) -> DfExpr {
+    col(column).eq(lit(value))
+}
+
+impl Table {
+    pub(crate) fn new(database: Arc<Database>, name: &'static str, schema: SchemaRef) -> Self {
+        Self {
+            database,
+            name,
+            schema,
+            opened: OnceCell::new(),
+            opening: Mutex::default(),
+            writing: Mutex::default(),
+        }
+    }
+
+    pub(crate) const fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// What a query finds; nothing if the table was never written to.
+    pub(crate) async fn read<Q: ExecutableQuery + Send + Sync>(
+        &self,
+        query: impl FnOnce(Query) -> lancedb::Result<Q> + Send,
+    ) -> Result<Vec<RecordBatch>> {
+        let Some(table) = self.existing().await? else { return Ok(Vec::new()) };
+        let work = async { query(table.query())?.execute().await?.try_collect().await };
+        guarded(work).await.map_err(|failure| failure.into_error(self.doing("read")))
+    }
+
+    /// Inserts rows whose key, `on`, is new; answers how many were.
+    pub(crate) async fn insert(self: &Arc<Self>, on: &str, rows: RecordBatch) -> Result<u64> {
+        self.merge(on, rows, false).await
+    }
+
+    /// Inserts rows, in place of those that have the same key.
+    pub(crate) async fn replace(self: &Arc<Self>, on: &str, rows: RecordBatch) -> Result<()> {
+        self.merge(on, rows, true).await.map(drop)
+    }
+
+    async fn merge(self: &Arc<Self>, on: &str, rows: RecordBatch, replace: bool) -> Result<u64> {
+        let _writing = self.writing.lock().await;
+        let table = self.existing_or_new().await?;
+        let mut merge = table.merge_insert(&[on]);
+        merge.when_not_matched_insert_all();
+        if replace {
+            merge.when_matched_update_all(None);
+        }
+        let schema = rows.schema();
+        let rows = Box::new(RecordBatchIterator::new([Ok(rows)], schema));
+        let result = guarded(merge.execute(rows))
+            .await
+            .map_err(|failure| failure.into_error(self.doing("write to")))?;
+        self.wrote(result.version);
+        Ok(result.num_inserted_rows)
+    }
+
+    /// Adds rows; for tables without a key.
+    pub(crate) async fn add(self: &Arc<Self>, rows: RecordBatch) -> Result<()> {
+        let _writing = self.writing.lock().await;
+        let table = self.existing_or_new().await?;
+        let result = guarded(table.add(rows).execute())
+            .await
+            .map_err(|failure| failure.into_error(self.doing("write to")))?;
+        self.wrote(result.version);
+        Ok(())
+    }
+
+    /// Deletes the rows for which the expression holds; answers how many there were.
+    pub(crate) async fn delete(self: &Arc<Self>, matching: &DfExpr) -> Result<u64> {
+        let _writing = self.writing.lock().await;
+        let Some(table) = self.existing().await? else { return Ok(0) };
+        self.database.check_alive()?;
+        let result = guarded(table.delete(matching))
+            .await
+            .map_err(|failure| failure.into_error(self.doing("write to")))?;
+        self.wrote(result.version);
+        Ok(result.num_deleted_rows)
+    }
+
+    async fn existing(&self) -> Result<Option<&lancedb::Table>> {
+        if self.opened.get().is_none() {
+            let _opening = self.opening.lock().await;
+            if self.opened.get().is_none() {
+                let Some(table) = self.open().await? else { return Ok(None) };
+                // Nobody else sets it: we hold the lock.
+                let _ = self.opened.set(table);
+            }
+        }
+        Ok(self.opened.get())
+    }
+
+    async fn existing_or_new(&self) -> Result<&lancedb::Table> {
+        self.database.check_alive()?;
+        if let Some(table) = self.existing().await? {
+            return Ok(table);
+        }
+        let _opening = self.opening.lock().await;
+        let connection = self.database.connection().await?;
+        let create = || async {
+            let create = connection.create_empty_table(self.name, self.schema.clone());
+            match guarded(create.execute()).await {
+                Ok(table) => Ok(table),
+                // Another process may just have created it; what its error says
+                // depends on how far each of the two had come.
+                Err(failure) => match self.open().await {
+                    Ok(Some(table)) => Ok(table),
+                    _ => Err(failure.into_error(self.doing("create"))),
+                },
+            }
+        };
+        self.opened.get_or_try_init(create).await
+    }
+
+    async fn open(&self) -> Result<Option<lancedb::Table>> {
+        if !self.dir().join("_versions").exists() {
+            return Ok(None);
+        }
+        let connection = self.database.connection().await?;
+        let mut set_aside = 0;
+        loop {
+            let failure = match guarded(connection.open_table(self.name).execute()).await {
+                Ok(table) => return Ok(Some(table)),
+                Err(Failure::Error(error))
+                    if matches!(*error, lancedb::Error::TableNotFound { .. }) =>
+                {
+                    return Ok(None);
+                }
+                Err(failure) => failure,
+            };
+            let suspect = match &failure {
+                Failure::Panic(_) => true,
+                Failure::Error(error) => error.to_string().contains("decode"),
+            };
+            let quarantine = self.database.dir().join(QUARANTINE);
+            if set_aside == MAX_SET_ASIDE
+                || !super::recovery::set_damage_aside(&self.dir(), &quarantine, suspect)?
+            {
+                return Err(failure.into_error(self.doing("open")));
+            }
+            set_aside += 1;
+        }
+    }
+
+    fn wrote(self: &Arc<Self>, version: u64) {
+        if version.is_multiple_of(TIDY_EVERY) {
+            let table = Arc::clone(self);
+            self.database.spawn(async move { table.tidy().await });
+        }
+    }
+
+    /// Drops old versions and merges small files. Failing is harmless: the next one will do it.
+    async fn tidy(&self) {
+        let _writing = self.writing.lock().await;
+        let Ok(Some(table)) = self.existing().await else { return };
+        // In this order: what compaction is about to replace stays until the
+        // next time, so that there is a version before the newest.
+        let steps = [
+            OptimizeAction::Prune {
+                older_than: Duration::try_minutes(KEEP_VERSIONS_MINUTES),
+                // Files that no manifest names may belong to a write of another process.
+                delete_unverified: Some(false),
+                error_if_tagged_old_versions: None,
+            },
+            OptimizeAction::Compact { options: CompactionOptions::default(), remap_options: None },
+        ];
+        for step in steps {
+            if let Err(failure) = guarded(table.optimize(step)).await {
+                let error = failure.into_error(self.doing("compact"));
+                tracing::debug!(error = %error.chain(), "will be tried again");
+                return;
+            }
+        }
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.database.dir().join(format!("{}.lance", self.name))
+    }
+
+    fn doing(&self, what: &str) -> String {
+        format!("cannot {what} the table {}", self.dir().display())
+    }
+
+    /// An error about rows that could not be put together.
+    pub(crate) fn malformed(&self, error: arrow_schema::ArrowError) -> Error {
+        Error::internal(format!("rows for the table {} do not fit its schema", self.name))
+            .with_source(error)
+    }
+}

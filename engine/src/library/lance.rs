@@ -1,0 +1,155 @@
+//! The durable library: one LanceDB table of what there is, one of what there was.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lancedb::DistanceType;
+use lancedb::query::{QueryBase, Select};
+
+use super::schema::{self, COLUMNS, CREATION, Created, NAME, VECTOR};
+use super::{Library, taken};
+use crate::clock::{Entropy, SystemEntropy, Timestamp};
+use crate::embed::Vector;
+use crate::error::{Error, Result};
+use crate::id::WorkflowName;
+use crate::lance::columns::rows;
+use crate::lance::{Database, Table, equal};
+use crate::search::Candidate;
+use crate::workflow::{Version, Workflow};
+
+/// The column that LanceDB adds to the answer of a vector search.
+const DISTANCE: &str = "_distance";
+
+/// One tenant's workflows, in LanceDB.
+pub struct LanceLibrary {
+    workflows: Arc<Table>,
+    history: Arc<Table>,
+    dimensions: usize,
+}
+
+impl LanceLibrary {
+    pub(crate) fn new(database: &Arc<Database>, dimensions: usize) -> Result<Self> {
+        let length = i32::try_from(dimensions).map_err(|error| {
+            Error::invalid_argument("an embedding model has too many dimensions").with_source(error)
+        })?;
+        let table = |name, schema| Arc::new(Table::new(Arc::clone(database), name, schema));
+        Ok(Self {
+            workflows: table("workflows", schema::workflows(length)),
+            history: table("history", schema::history()),
+            dimensions,
+        })
+    }
+
+    async fn created(&self, name: &WorkflowName) -> Result<Option<Created>> {
+        let found = self
+            .workflows
+            .read(|query| {
+                Ok(query.only_if_expr(equal(NAME, name.as_str())).select(Select::columns(&COLUMNS)))
+            })
+            .await?;
+        rows(&found).next().map(schema::read).transpose()
+    }
+
+    fn check(&self, vector: &Vector) -> Result<()> {
+        if vector.len() == self.dimensions {
+            return Ok(());
+        }
+        Err(Error::internal(format!(
+            "a vector has {} dimensions, where the library's have {}",
+            vector.len(),
+            self.dimensions
+        )))
+    }
+}
+
+#[async_trait]
+impl Library for LanceLibrary {
+    async fn create(&self, workflow: &Workflow, vector: &Vector) -> Result<()> {
+        self.check(vector)?;
+        let created = Created { workflow: workflow.clone(), creation: SystemEntropy.next_u64() };
+        let row = schema::live_row(self.workflows.schema(), &created, vector)?
+            .map_err(|error| self.workflows.malformed(error))?;
+        // Whoever races for the name, in this process or another: the merge
+        // looks again before it commits, and inserts nothing if it lost.
+        if self.workflows.insert(NAME, row).await? == 0 {
+            return Err(taken(&workflow.name));
+        }
+        Ok(())
+    }
+
+    async fn get(&self, name: &WorkflowName) -> Result<Option<Workflow>> {
+        Ok(self.created(name).await?.map(|created| created.workflow))
+    }
+
+    async fn list(&self) -> Result<Vec<Workflow>> {
+        let found = self.workflows.read(|query| Ok(query.select(Select::columns(&COLUMNS)))).await?;
+        let mut workflows = rows(&found)
+            .map(|row| schema::read(row).map(|created| created.workflow))
+            .collect::<Result<Vec<_>>>()?;
+        workflows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(workflows)
+    }
+
+    async fn nearest(&self, query: &Vector, limit: usize) -> Result<Vec<Candidate>> {
+        self.check(query)?;
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut columns = COLUMNS.to_vec();
+        columns.push(DISTANCE);
+        // There is no index: comparing all of some thousand vectors takes less
+        // time than opening one, and is exact.
+        let found = self
+            .workflows
+            .read(|all| {
+                let nearest = all.nearest_to(query.as_ref())?;
+                Ok(nearest
+                    .column(VECTOR)
+                    .distance_type(DistanceType::Dot)
+                    .bypass_vector_index()
+                    .limit(limit)
+                    .select(Select::columns(&columns)))
+            })
+            .await?;
+        let candidate = |row: crate::lance::columns::Row<'_>| {
+            let workflow = schema::read(row)?.workflow;
+            Ok(Candidate { workflow, similarity: 1.0 - row.real(DISTANCE)? })
+        };
+        rows(&found).map(candidate).collect()
+    }
+
+    async fn delete(&self, name: &WorkflowName, now: Timestamp) -> Result<bool> {
+        let Some(created) = self.created(name).await? else { return Ok(false) };
+        // History first: a crash in between leaves an entry for what is still
+        // there, which `history` knows by its creation number.
+        let row = schema::deleted_row(self.history.schema(), &created, now)?
+            .map_err(|error| self.history.malformed(error))?;
+        self.history.add(row).await?;
+        // This creation, not what another process may have created under the name since.
+        let this = equal(NAME, name.as_str()).and(equal(CREATION, created.creation));
+        Ok(self.workflows.delete(&this).await? > 0)
+    }
+
+    async fn history(&self, name: &WorkflowName) -> Result<Vec<Version>> {
+        let found = self.history.read(|query| Ok(query.only_if_expr(equal(NAME, name.as_str()))));
+        let found = found.await?;
+        let live = self.created(name).await?;
+        // One entry a creation, by its number: two may have tried to delete it,
+        // or one may have tried twice. The last one did.
+        let mut deleted = BTreeMap::<u64, Version>::new();
+        for row in rows(&found) {
+            let (creation, version) = schema::read_deleted(row)?;
+            let known = deleted.entry(creation).or_insert_with(|| version.clone());
+            known.deleted_at = known.deleted_at.max(version.deleted_at);
+        }
+        if let Some(live) = &live {
+            deleted.remove(&live.creation);
+        }
+        let mut versions: Vec<Version> = deleted.into_values().collect();
+        versions.sort_by_key(|v| Reverse((v.deleted_at, v.workflow.created_at)));
+        let live = live.map(|live| Version { workflow: live.workflow, deleted_at: None });
+        Ok(live.into_iter().chain(versions).collect())
+    }
+}

@@ -1,0 +1,272 @@
+//! The door to Arrow: workflows as rows, and back.
+//!
+//! What is on disk is defined here and nowhere else; the vocabulary can change
+//! without changing it. A change that older versions cannot read needs a new
+//! number in the data directory's `FORMAT`.
+
+use std::sync::Arc;
+
+use arrow_array::types::Float32Type;
+use arrow_array::{
+    ArrayRef, FixedSizeListArray, LargeStringArray, RecordBatch, StringArray, UInt64Array,
+};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::id::{SourceDigest, WorkflowName};
+use crate::json::Json;
+use crate::lance::column;
+use crate::lance::columns::{Row, unexpected};
+use crate::workflow::{Analysis, Parameter, Raises, Signature, Uses, Version, Warning, Workflow};
+
+/// The key.
+pub(super) const NAME: &str = "name";
+/// A random number that tells one creation of a name from the next.
+pub(super) const CREATION: &str = "creation";
+/// What a workflow is found by.
+pub(super) const VECTOR: &str = "vector";
+const DESCRIPTION: &str = "description";
+const SOURCE: &str = "source";
+const DIGEST: &str = "digest";
+const ANALYSIS: &str = "analysis";
+const CREATED_AT: &str = "created_at";
+const DELETED_AT: &str = "deleted_at";
+
+/// Everything but the vector, which nobody reads back.
+pub(super) const COLUMNS: [&str; 7] =
+    [NAME, CREATION, DESCRIPTION, SOURCE, DIGEST, ANALYSIS, CREATED_AT];
+
+fn fields(key: bool) -> Vec<Field> {
+    vec![
+        column(NAME, DataType::Utf8, key),
+        column(CREATION, DataType::UInt64, false),
+        column(DESCRIPTION, DataType::Utf8, false),
+        column(SOURCE, DataType::LargeUtf8, false),
+        column(DIGEST, DataType::Utf8, false),
+        column(ANALYSIS, DataType::LargeUtf8, false),
+        // Milliseconds since the Unix epoch, as everywhere.
+        column(CREATED_AT, DataType::UInt64, false),
+    ]
+}
+
+/// The table of what there is.
+pub(super) fn workflows(dimensions: i32) -> SchemaRef {
+    let mut fields = fields(true);
+    let numbers = Arc::new(Field::new("item", DataType::Float32, true));
+    fields.push(column(VECTOR, DataType::FixedSizeList(numbers, dimensions), false));
+    Arc::new(Schema::new(fields))
+}
+
+/// The table of what there was.
+pub(super) fn history() -> SchemaRef {
+    let mut fields = fields(false);
+    fields.push(column(DELETED_AT, DataType::UInt64, false));
+    Arc::new(Schema::new(fields))
+}
+
+/// A workflow, and which creation of its name it is.
+pub(super) struct Created {
+    pub(super) workflow: Workflow,
+    pub(super) creation: u64,
+}
+
+fn arrays(created: &Created) -> Result<Vec<ArrayRef>> {
+    let workflow = &created.workflow;
+    let analysis = Json::from_value(&StoredAnalysis::from(&workflow.analysis))?;
+    Ok(vec![
+        Arc::new(StringArray::from_iter_values([workflow.name.as_str()])),
+        Arc::new(UInt64Array::from_iter_values([created.creation])),
+        Arc::new(StringArray::from_iter_values([&workflow.description])),
+        Arc::new(LargeStringArray::from_iter_values([&workflow.source])),
+        Arc::new(StringArray::from_iter_values([workflow.digest.to_string()])),
+        Arc::new(LargeStringArray::from_iter_values([analysis.as_str()])),
+        Arc::new(UInt64Array::from_iter_values([workflow.created_at.as_millis()])),
+    ])
+}
+
+/// A row of [`workflows`].
+pub(super) fn live_row(
+    schema: &SchemaRef,
+    created: &Created,
+    vector: &[f32],
+) -> Result<Result<RecordBatch, ArrowError>> {
+    let mut arrays = arrays(created)?;
+    let numbers = vector.iter().copied().map(Some);
+    let length = i32::try_from(vector.len()).unwrap_or(i32::MAX);
+    arrays.push(Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
+        [Some(numbers)],
+        length,
+    )));
+    Ok(RecordBatch::try_new(schema.clone(), arrays))
+}
+
+/// A row of [`history`].
+pub(super) fn deleted_row(
+    schema: &SchemaRef,
+    created: &Created,
+    deleted_at: Timestamp,
+) -> Result<Result<RecordBatch, ArrowError>> {
+    let mut arrays = arrays(created)?;
+    arrays.push(Arc::new(UInt64Array::from_iter_values([deleted_at.as_millis()])));
+    Ok(RecordBatch::try_new(schema.clone(), arrays))
+}
+
+/// Reads a row of either table.
+pub(super) fn read(row: Row<'_>) -> Result<Created> {
+    let digest = row.text(DIGEST)?;
+    let stored: StoredAnalysis = serde_json::from_str(row.text(ANALYSIS)?)
+        .map_err(|error| unexpected(ANALYSIS, "an analysis").with_source(error))?;
+    let workflow = Workflow {
+        name: WorkflowName::new(row.text(NAME)?)?,
+        description: row.text(DESCRIPTION)?.to_owned(),
+        source: row.text(SOURCE)?.into(),
+        digest: SourceDigest::parse(digest).ok_or_else(|| unexpected(DIGEST, "a digest"))?,
+        analysis: stored.into(),
+        created_at: Timestamp::from_millis(row.number(CREATED_AT)?),
+    };
+    Ok(Created { workflow, creation: row.number(CREATION)? })
+}
+
+/// Reads a row of [`history`].
+pub(super) fn read_deleted(row: Row<'_>) -> Result<(u64, Version)> {
+    let Created { workflow, creation } = read(row)?;
+    let deleted_at = Some(Timestamp::from_millis(row.number(DELETED_AT)?));
+    Ok((creation, Version { workflow, deleted_at }))
+}
+
+/// An [`Analysis`] as it is stored: JSON, of which absent parts are empty.
+#[derive(Serialize, Deserialize)]
+struct StoredAnalysis {
+    signature: StoredSignature,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    docstring: String,
+    #[serde(default)]
+    tools: Vec<String>,
+    #[serde(default)]
+    workflows: Vec<String>,
+    #[serde(default)]
+    artifacts: Vec<String>,
+    #[serde(default)]
+    warnings: Vec<StoredWarning>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSignature {
+    text: String,
+    is_async: bool,
+    parameters: Vec<StoredParameter>,
+    accepts_unknown: bool,
+    returns: Json,
+    #[serde(default)]
+    returns_description: String,
+    #[serde(default)]
+    raises: Vec<StoredRaises>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredParameter {
+    name: String,
+    schema: Json,
+    required: bool,
+    /// Absent is none; `null` is the default `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    default: Option<Json>,
+    #[serde(default)]
+    description: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRaises {
+    exception: String,
+    description: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredWarning {
+    code: String,
+    message: String,
+    line: u32,
+}
+
+/// Serde reads `null` as no value; here it is one.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+impl From<&Analysis> for StoredAnalysis {
+    fn from(analysis: &Analysis) -> Self {
+        let signature = &analysis.signature;
+        let parameter = |p: &Parameter| StoredParameter {
+            name: p.name.clone(),
+            schema: p.schema.clone(),
+            required: p.required,
+            default: p.default.clone(),
+            description: p.description.clone(),
+        };
+        let raises = |r: &Raises| StoredRaises {
+            exception: r.exception.clone(),
+            description: r.description.clone(),
+        };
+        let warning = |w: &Warning| StoredWarning {
+            code: w.code.clone(),
+            message: w.message.clone(),
+            line: w.line,
+        };
+        Self {
+            signature: StoredSignature {
+                text: signature.text.clone(),
+                is_async: signature.is_async,
+                parameters: signature.parameters.iter().map(parameter).collect(),
+                accepts_unknown: signature.accepts_unknown,
+                returns: signature.returns.clone(),
+                returns_description: signature.returns_description.clone(),
+                raises: signature.raises.iter().map(raises).collect(),
+            },
+            description: analysis.description.clone(),
+            docstring: analysis.docstring.clone(),
+            tools: analysis.uses.tools.clone(),
+            workflows: analysis.uses.workflows.clone(),
+            artifacts: analysis.uses.artifacts.clone(),
+            warnings: analysis.warnings.iter().map(warning).collect(),
+        }
+    }
+}
+
+impl From<StoredAnalysis> for Analysis {
+    fn from(stored: StoredAnalysis) -> Self {
+        let parameter = |p: StoredParameter| Parameter {
+            name: p.name,
+            schema: p.schema,
+            required: p.required,
+            default: p.default,
+            description: p.description,
+        };
+        let raises =
+            |r: StoredRaises| Raises { exception: r.exception, description: r.description };
+        let warning =
+            |w: StoredWarning| Warning { code: w.code, message: w.message, line: w.line };
+        Self {
+            signature: Signature {
+                text: stored.signature.text,
+                is_async: stored.signature.is_async,
+                parameters: stored.signature.parameters.into_iter().map(parameter).collect(),
+                accepts_unknown: stored.signature.accepts_unknown,
+                returns: stored.signature.returns,
+                returns_description: stored.signature.returns_description,
+                raises: stored.signature.raises.into_iter().map(raises).collect(),
+            },
+            description: stored.description,
+            docstring: stored.docstring,
+            uses: Uses {
+                tools: stored.tools,
+                workflows: stored.workflows,
+                artifacts: stored.artifacts,
+            },
+            warnings: stored.warnings.into_iter().map(warning).collect(),
+        }
+    }
+}

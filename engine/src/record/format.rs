@@ -1,0 +1,334 @@
+//! The record of a run as JSON: what is stored, and what `runs show` prints.
+//!
+//! The format is numbered. Fields may be added without a new number, if a
+//! reader can do without them; a reader refuses a newer number than its own.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::{Code, Error, Result};
+use crate::id::{RunId, SourceDigest, TenantId};
+use crate::json::Json;
+use crate::limits::Limits;
+use crate::run::{Exception, Failure, Invocation, Outcome, Run, Usage, Value};
+
+/// The number of the format that is written.
+pub const VERSION: u32 = 1;
+
+/// The JSON form of a record.
+///
+/// # Errors
+/// [`Code::InvalidArgument`] if the record is nested deeper than any [`Json`]
+/// may be, which no record of a run is.
+pub fn write(run: &Run) -> Result<String> {
+    serde_json::to_string(&Stored::from(run))
+        .map_err(|error| Error::internal("cannot write a run's record").with_source(error))
+}
+
+/// Reads the JSON form of a record.
+///
+/// # Errors
+/// [`Code::Unavailable`] if it is of a newer format, or is not a record.
+pub fn read(text: &str) -> Result<Run> {
+    #[derive(Deserialize)]
+    struct Header {
+        version: u32,
+    }
+    let damaged = |error: serde_json::Error| {
+        Error::unavailable("a run's record is damaged").with_source(error)
+    };
+    let Header { version } = serde_json::from_str(text).map_err(damaged)?;
+    if version > VERSION {
+        return Err(Error::unavailable(format!(
+            "a run's record has format {version}; this version of repertoire reads up to {VERSION}: use a newer one"
+        )));
+    }
+    serde_json::from_str::<Stored>(text).map_err(damaged)?.try_into()
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u32,
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    tenant: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    workflow: Option<String>,
+    digest: String,
+    arguments: Json,
+    seed: u64,
+    depth: u32,
+    limits: StoredLimits,
+    /// Milliseconds since the Unix epoch.
+    started_at: u64,
+    outcome: StoredOutcome,
+    usage: StoredUsage,
+    stdout: String,
+    stderr: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLimits {
+    fuel: u64,
+    memory_bytes: u64,
+    wall_time_ns: u64,
+    output_bytes: u64,
+    argument_bytes: u64,
+    host_calls: u64,
+    calls_in_flight: u32,
+    concurrent_runs: u32,
+    depth: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredOutcome {
+    Value(StoredValue),
+    Failure(StoredFailure),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredValue {
+    json: Json,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repr: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredFailure {
+    code: String,
+    message: String,
+    #[serde(default)]
+    exceptions: Vec<StoredException>,
+    #[serde(default)]
+    traceback: String,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    details: Option<Json>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredException {
+    type_name: String,
+    message: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredUsage {
+    fuel: u64,
+    peak_memory_bytes: u64,
+    wall_time_ns: u64,
+    host_calls: u64,
+    output_bytes: u64,
+}
+
+/// Serde reads `null` as no value; here it is one.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
+}
+
+/// Five hundred years of nanoseconds fit.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl From<&Run> for Stored {
+    fn from(run: &Run) -> Self {
+        let Run { invocation, outcome, usage, stdout, stderr } = run;
+        let limits = &invocation.limits;
+        Self {
+            version: VERSION,
+            id: invocation.id.to_string(),
+            parent: invocation.parent.map(|id| id.to_string()),
+            tenant: invocation.tenant.to_string(),
+            workflow: invocation.workflow.clone(),
+            digest: invocation.digest.to_string(),
+            arguments: invocation.arguments.clone(),
+            seed: invocation.seed,
+            depth: invocation.depth,
+            limits: StoredLimits {
+                fuel: limits.fuel,
+                memory_bytes: limits.memory_bytes,
+                wall_time_ns: nanoseconds(limits.wall_time),
+                output_bytes: limits.output_bytes,
+                argument_bytes: limits.argument_bytes,
+                host_calls: limits.host_calls,
+                calls_in_flight: limits.calls_in_flight,
+                concurrent_runs: limits.concurrent_runs,
+                depth: limits.depth,
+            },
+            started_at: invocation.started_at.as_millis(),
+            outcome: outcome.into(),
+            usage: StoredUsage {
+                fuel: usage.fuel,
+                peak_memory_bytes: usage.peak_memory_bytes,
+                wall_time_ns: nanoseconds(usage.wall_time),
+                host_calls: usage.host_calls,
+                output_bytes: usage.output_bytes,
+            },
+            stdout: stdout.clone(),
+            stderr: stderr.clone(),
+        }
+    }
+}
+
+impl From<&Outcome> for StoredOutcome {
+    fn from(outcome: &Outcome) -> Self {
+        let exception = |e: &Exception| StoredException {
+            type_name: e.type_name.clone(),
+            message: e.message.clone(),
+        };
+        match outcome {
+            Outcome::Value(value) => {
+                Self::Value(StoredValue { json: value.json.clone(), repr: value.repr.clone() })
+            }
+            Outcome::Failure(failure) => Self::Failure(StoredFailure {
+                code: failure.code.as_str().to_owned(),
+                message: failure.message.clone(),
+                exceptions: failure.exceptions.iter().map(exception).collect(),
+                traceback: failure.traceback.clone(),
+                details: failure.details.clone(),
+            }),
+        }
+    }
+}
+
+impl TryFrom<Stored> for Run {
+    type Error = Error;
+
+    fn try_from(stored: Stored) -> Result<Self> {
+        let limits = stored.limits;
+        let digest = SourceDigest::parse(&stored.digest)
+            .ok_or_else(|| Error::unavailable("a run's record is damaged: its digest is not one"))?;
+        Ok(Self {
+            invocation: Invocation {
+                id: RunId::parse(&stored.id)?,
+                parent: stored.parent.as_deref().map(RunId::parse).transpose()?,
+                tenant: TenantId::new(stored.tenant)?,
+                workflow: stored.workflow,
+                digest,
+                arguments: stored.arguments,
+                seed: stored.seed,
+                depth: stored.depth,
+                limits: Limits {
+                    fuel: limits.fuel,
+                    memory_bytes: limits.memory_bytes,
+                    wall_time: Duration::from_nanos(limits.wall_time_ns),
+                    output_bytes: limits.output_bytes,
+                    argument_bytes: limits.argument_bytes,
+                    host_calls: limits.host_calls,
+                    calls_in_flight: limits.calls_in_flight,
+                    concurrent_runs: limits.concurrent_runs,
+                    depth: limits.depth,
+                },
+                started_at: Timestamp::from_millis(stored.started_at),
+            },
+            outcome: stored.outcome.try_into()?,
+            usage: Usage {
+                fuel: stored.usage.fuel,
+                peak_memory_bytes: stored.usage.peak_memory_bytes,
+                wall_time: Duration::from_nanos(stored.usage.wall_time_ns),
+                host_calls: stored.usage.host_calls,
+                output_bytes: stored.usage.output_bytes,
+            },
+            stdout: stored.stdout,
+            stderr: stored.stderr,
+        })
+    }
+}
+
+impl TryFrom<StoredOutcome> for Outcome {
+    type Error = Error;
+
+    fn try_from(stored: StoredOutcome) -> Result<Self> {
+        let failure = match stored {
+            StoredOutcome::Value(value) => {
+                return Ok(Self::Value(Value { json: value.json, repr: value.repr }));
+            }
+            StoredOutcome::Failure(failure) => failure,
+        };
+        let code = Code::parse(&failure.code).ok_or_else(|| {
+            let code = crate::id::quoted(&failure.code);
+            Error::unavailable(format!(
+                "a run's record has the unknown code {code}: use a newer version of repertoire"
+            ))
+        })?;
+        let exception =
+            |e: StoredException| Exception { type_name: e.type_name, message: e.message };
+        Ok(Self::Failure(Failure {
+            code,
+            message: failure.message,
+            exceptions: failure.exceptions.into_iter().map(exception).collect(),
+            traceback: failure.traceback,
+            details: failure.details,
+        }))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::clock::{FixedClock, FixedEntropy};
+    use crate::json::MAX_DEPTH;
+
+    /// A run that started at that millisecond.
+    pub(in crate::record) fn run(millis: u64) -> Run {
+        let started_at = Timestamp::from_millis(millis);
+        Run {
+            invocation: Invocation {
+                id: RunId::new(&FixedClock(started_at), &FixedEntropy::new(millis)),
+                parent: None,
+                tenant: TenantId::new("acme").unwrap(),
+                workflow: Some("fetch_json".to_owned()),
+                digest: SourceDigest::of("def run(): ..."),
+                arguments: Json::empty_object(),
+                seed: u64::MAX - millis,
+                depth: 0,
+                limits: Limits::default(),
+                started_at,
+            },
+            outcome: Outcome::Value(Value { json: Json::null(), repr: None }),
+            usage: Usage { wall_time: Duration::from_nanos(1_234_567), ..Usage::default() },
+            stdout: "O'Brien \\' `x` \"y\" 100%_ /* -- */ \n\0\u{1f600}".to_owned(),
+            stderr: String::new(),
+        }
+    }
+
+    #[test]
+    fn round_trips() {
+        let mut run = run(1);
+        assert_eq!(read(&write(&run).unwrap()).unwrap(), run);
+        let deep = format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
+        run.invocation.parent = Some(run.invocation.id);
+        run.invocation.workflow = None;
+        run.outcome = Outcome::Value(Value {
+            json: Json::parse(deep).unwrap(),
+            repr: Some("<object>".to_owned()),
+        });
+        assert_eq!(read(&write(&run).unwrap()).unwrap(), run);
+        for details in [None, Some(Json::null()), Some(Json::parse("{\"a\": 1e999}").unwrap())] {
+            run.outcome = Outcome::Failure(Failure {
+                exceptions: vec![Exception {
+                    type_name: "ValueError".to_owned(),
+                    message: "no".to_owned(),
+                }],
+                traceback: "Traceback".to_owned(),
+                details,
+                ..Failure::new(Code::Raised, "no")
+            });
+            assert_eq!(read(&write(&run).unwrap()).unwrap(), run);
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        let text = write(&run(1)).unwrap();
+        let newer = text.replacen("\"version\":1", "\"version\":2", 1);
+        assert!(read(&newer).unwrap_err().message().contains("format 2"));
+        for damaged in ["", "{}", "{\"version\":1}", &text[..text.len() / 2]] {
+            assert_eq!(read(damaged).unwrap_err().code(), Code::Unavailable);
+        }
+    }
+}

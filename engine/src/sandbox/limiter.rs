@@ -1,0 +1,79 @@
+//! Linear memory, counted over all memories of all instances of a run's tree.
+
+use std::sync::Arc;
+
+use wasmtime::ResourceLimiter;
+
+use crate::budget::Budget;
+
+/// Asks the budget before an instance grows. wasmtime's own `StoreLimits`
+/// counts per memory, so it cannot bound a sum.
+pub(crate) struct Limiter {
+    budget: Arc<Budget>,
+    held: u64,
+    refused: bool,
+}
+
+impl Limiter {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        budget.enter_instance();
+        Self { budget, held: 0, refused: false }
+    }
+
+    /// Moves what the instance holds to the budget of a session's next call;
+    /// false, and nothing moved, if that call may not have so much.
+    pub(super) fn enter(&mut self, budget: Arc<Budget>) -> bool {
+        if !budget.grow_memory(self.held) {
+            return false;
+        }
+        budget.enter_instance();
+        self.release();
+        self.budget = budget;
+        self.refused = false;
+        true
+    }
+
+    /// Whether the instance was ever refused memory.
+    pub(crate) const fn has_refused(&self) -> bool {
+        self.refused
+    }
+
+    fn release(&self) {
+        self.budget.shrink_memory(self.held);
+        self.budget.leave_instance();
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let more = desired.saturating_sub(current) as u64;
+        let granted = desired <= super::engine::MAX_MEMORY && self.budget.grow_memory(more);
+        if granted {
+            self.held += more;
+        } else {
+            self.refused = true;
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // Tables are sized by the component; a guest has no way to ask for more.
+        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+    }
+}

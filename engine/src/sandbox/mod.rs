@@ -1,0 +1,331 @@
+//! One instance of CPython per invocation. With [`host`](crate::host), the only
+//! door to wasmtime.
+
+mod component;
+mod engine;
+mod limiter;
+mod output;
+mod state;
+mod trap;
+mod wasi;
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use repertoire_host_bindings::{guest, types};
+use wasmtime::Store;
+
+use crate::budget::Budget;
+use crate::error::{Code, Error, Result};
+use crate::json::Json;
+use crate::run::{Exception, Failure, Outcome, Value};
+use crate::workflow::{Analysis, Parameter, Raises, Signature, Uses, Warning};
+
+pub use component::{Runtime, RuntimeOptions};
+pub use engine::DEFAULT_MAX_INSTANCES;
+pub use output::EventSink;
+pub(crate) use output::Output;
+use state::FuelGauge;
+pub(crate) use state::{HostState, RunContext};
+pub(crate) use trap::limit_message;
+pub(crate) use trap::LimitReached;
+
+/// A live instance: CPython, started, and what the host knows of it.
+pub(crate) struct Instance {
+    store: Store<HostState>,
+    bindings: repertoire_host_bindings::Workflow,
+}
+
+impl Instance {
+    /// A fresh instance.
+    ///
+    /// # Errors
+    /// [`Code::MemoryExceeded`] if the tree has no memory left for it,
+    /// [`Code::Busy`] if the engine has no slot left.
+    pub(crate) async fn new(runtime: &Runtime, context: Arc<RunContext>) -> Result<Self> {
+        let mut store = runtime.store(HostState::new(context))?;
+        match runtime.instantiate(&mut store).await {
+            Ok(bindings) => Ok(Self { store, bindings }),
+            Err(error) => Err(trap::instantiation_error(&error, store.data())),
+        }
+    }
+
+    /// Gives a session's instance the context of its next call.
+    ///
+    /// # Errors
+    /// [`Code::MemoryExceeded`] if it holds more memory than that call may have.
+    pub(crate) fn enter(&mut self, context: Arc<RunContext>) -> Result<()> {
+        if !self.store.data_mut().enter(context) {
+            return Err(Error::new(
+                Code::MemoryExceeded,
+                "the session holds more memory than this call may have; reset it",
+            ));
+        }
+        let fuel = self.store.data().gauge.allowance();
+        self.store.set_fuel(fuel).map_err(|error| trap::host_bug(&error))
+    }
+
+    /// Runs a workflow.
+    pub(crate) async fn run(&mut self, name: &str, source: &str, arguments: &Json) -> Outcome {
+        let invocation = guest::Invocation {
+            name: name.to_owned(),
+            source: source.to_owned(),
+            arguments: arguments.as_str().to_owned(),
+        };
+        let Self { store, bindings } = self;
+        let answer = metered(store, async |store| {
+            bindings.repertoire_workflow_guest().call_run(store, &invocation).await
+        })
+        .await;
+        self.outcome(answer)
+    }
+
+    /// Executes agent code.
+    pub(crate) async fn execute(&mut self, code: &str) -> Outcome {
+        let Self { store, bindings } = self;
+        let answer = metered(store, async |store| {
+            bindings.repertoire_workflow_guest().call_execute(store, code).await
+        })
+        .await;
+        self.outcome(answer)
+    }
+
+    /// Analyses a source.
+    ///
+    /// # Errors
+    /// [`Code::InvalidSource`], or the code of the limit that the analysis ran into.
+    pub(crate) async fn analyze(&mut self, source: &str) -> Result<Analysis> {
+        let Self { store, bindings } = self;
+        let answer = metered(store, async |store| {
+            bindings.repertoire_workflow_guest().call_analyze(store, source).await
+        })
+        .await;
+        match answer {
+            Ok(Ok(analysis)) => read_analysis(analysis),
+            Ok(Err(error)) => Err(Error::new(read_code(error.code), error.message)),
+            Err(error) => {
+                let failure = trap::failure(&error, self.store.data());
+                Err(Error::new(failure.code, format!("source cannot be analysed: {}", failure.message)))
+            }
+        }
+    }
+
+    /// Whether the guest can be called again: a trap leaves it in no defined state.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.store.data().is_broken()
+    }
+
+    fn outcome(
+        &mut self,
+        answer: wasmtime::Result<Result<guest::Outcome, guest::Failure>>,
+    ) -> Outcome {
+        match answer {
+            Ok(Ok(outcome)) => match read_value(outcome, &self.store.data().context().budget) {
+                Ok(value) => Outcome::Value(value),
+                Err(error) => Outcome::Failure(Failure::new(error.code(), error.message())),
+            },
+            Ok(Err(failure)) => {
+                Outcome::Failure(read_failure(failure, self.store.data().limiter.has_refused()))
+            }
+            Err(error) => {
+                self.store.data_mut().mark_broken();
+                Outcome::Failure(trap::failure(&error, self.store.data()))
+            }
+        }
+    }
+}
+
+/// Calls into the guest while its fuel is accounted for.
+async fn metered<T>(
+    store: &mut Store<HostState>,
+    call: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
+) -> wasmtime::Result<T> {
+    let gauge = Arc::clone(&store.data().gauge);
+    let answer = {
+        let call = pin!(call(store));
+        Metered { call, gauge: &gauge }.await
+    };
+    gauge.settle(store.get_fuel()?);
+    answer
+}
+
+/// Charges a slice of fuel each time the guest yields, so that instances that
+/// draw on one budget at the same time see what the others use.
+struct Metered<'a, F> {
+    call: Pin<&'a mut F>,
+    gauge: &'a FuelGauge,
+}
+
+impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Metered<'_, F> {
+    type Output = wasmtime::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.call.as_mut().poll(cx) {
+            Poll::Pending if self.gauge.yielded() => {
+                Poll::Ready(Err(LimitReached(Code::FuelExhausted).into()))
+            }
+            poll => poll,
+        }
+    }
+}
+
+fn read_value(outcome: guest::Outcome, budget: &Budget) -> Result<Value> {
+    budget.charge_output(outcome.value.len() + outcome.text.as_ref().map_or(0, String::len))?;
+    let json = Json::parse(outcome.value).map_err(|error| {
+        Error::new(Code::InvalidResult, format!("result is {}", error.message()))
+    })?;
+    Ok(Value { json, repr: outcome.text })
+}
+
+/// The most bytes of a failure's text that are kept; the guest bounds it as
+/// well, but the guest is not to be trusted.
+const MAX_TEXT: usize = 72 << 10;
+
+/// The most exceptions of a chain that are kept.
+const MAX_CHAIN: usize = 32;
+
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let cut = text.floor_char_boundary(MAX_TEXT);
+        text.truncate(cut);
+        text.push_str(" ... truncated");
+    }
+    text
+}
+
+fn read_failure(failure: guest::Failure, memory_was_refused: bool) -> Failure {
+    let is_memory_error =
+        failure.exceptions.first().is_some_and(|first| first.type_name == "MemoryError");
+    let code = match read_code(failure.code) {
+        Code::Raised if is_memory_error && memory_was_refused => Code::MemoryExceeded,
+        code => code,
+    };
+    Failure {
+        code,
+        message: bounded(failure.message),
+        exceptions: failure
+            .exceptions
+            .into_iter()
+            .take(MAX_CHAIN)
+            .map(|exception| Exception {
+                type_name: bounded(exception.type_name),
+                message: bounded(exception.message),
+            })
+            .collect(),
+        traceback: bounded(failure.traceback),
+        details: failure
+            .details
+            .filter(|details| details.len() <= MAX_TEXT)
+            .and_then(|details| Json::parse(details).ok()),
+    }
+}
+
+fn read_analysis(analysis: guest::Analysis) -> Result<Analysis> {
+    let json = |text: String| {
+        Json::parse(text)
+            .map_err(|error| Error::internal("analysis is not well-formed").with_source(error))
+    };
+    let parameters = analysis
+        .parameters
+        .into_iter()
+        .map(|parameter| {
+            Ok(Parameter {
+                name: parameter.name,
+                schema: json(parameter.schema)?,
+                required: parameter.required,
+                default: parameter.default_value.map(json).transpose()?,
+                description: parameter.description,
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Analysis {
+        signature: Signature {
+            text: analysis.signature,
+            is_async: analysis.is_async,
+            parameters,
+            accepts_unknown: analysis.accepts_unknown,
+            returns: json(analysis.returns)?,
+            returns_description: analysis.returns_description,
+            raises: analysis
+                .raises
+                .into_iter()
+                .map(|raises| Raises {
+                    exception: raises.exception,
+                    description: raises.description,
+                })
+                .collect(),
+        },
+        description: analysis.description,
+        docstring: analysis.docstring,
+        uses: Uses {
+            tools: analysis.uses.tools,
+            workflows: analysis.uses.workflows,
+            artifacts: analysis.uses.artifacts,
+        },
+        warnings: analysis
+            .warnings
+            .into_iter()
+            .map(|warning| Warning {
+                code: warning.code,
+                message: warning.message,
+                line: warning.line,
+            })
+            .collect(),
+    })
+}
+
+/// The contract's code as ours; both lists are the same.
+pub(crate) const fn read_code(code: types::ErrorCode) -> Code {
+    use types::ErrorCode as Wire;
+    match code {
+        Wire::NotFound => Code::NotFound,
+        Wire::AlreadyExists => Code::AlreadyExists,
+        Wire::InvalidArgument => Code::InvalidArgument,
+        Wire::InvalidSource => Code::InvalidSource,
+        Wire::InvalidResult => Code::InvalidResult,
+        Wire::Denied => Code::Denied,
+        Wire::Raised => Code::Raised,
+        Wire::FuelExhausted => Code::FuelExhausted,
+        Wire::MemoryExceeded => Code::MemoryExceeded,
+        Wire::TimedOut => Code::TimedOut,
+        Wire::OutputExceeded => Code::OutputExceeded,
+        Wire::CallsExceeded => Code::CallsExceeded,
+        Wire::DepthExceeded => Code::DepthExceeded,
+        Wire::StackExhausted => Code::StackExhausted,
+        Wire::Trapped => Code::Trapped,
+        Wire::Cancelled => Code::Cancelled,
+        Wire::Busy => Code::Busy,
+        Wire::ToolFailed => Code::ToolFailed,
+        Wire::Unavailable => Code::Unavailable,
+        Wire::Internal => Code::Internal,
+    }
+}
+
+/// Our code as the contract's.
+pub(crate) const fn wire_code(code: Code) -> types::ErrorCode {
+    use types::ErrorCode as Wire;
+    match code {
+        Code::NotFound => Wire::NotFound,
+        Code::AlreadyExists => Wire::AlreadyExists,
+        Code::InvalidArgument => Wire::InvalidArgument,
+        Code::InvalidSource => Wire::InvalidSource,
+        Code::InvalidResult => Wire::InvalidResult,
+        Code::Denied => Wire::Denied,
+        Code::Raised => Wire::Raised,
+        Code::FuelExhausted => Wire::FuelExhausted,
+        Code::MemoryExceeded => Wire::MemoryExceeded,
+        Code::TimedOut => Wire::TimedOut,
+        Code::OutputExceeded => Wire::OutputExceeded,
+        Code::CallsExceeded => Wire::CallsExceeded,
+        Code::DepthExceeded => Wire::DepthExceeded,
+        Code::StackExhausted => Wire::StackExhausted,
+        Code::Trapped => Wire::Trapped,
+        Code::Cancelled => Wire::Cancelled,
+        Code::Busy => Wire::Busy,
+        Code::ToolFailed => Wire::ToolFailed,
+        Code::Unavailable => Wire::Unavailable,
+        Code::Internal => Wire::Internal,
+    }
+}

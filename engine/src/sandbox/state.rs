@@ -1,0 +1,158 @@
+//! What the host knows of one instance: the data of its store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::artifacts::Artifacts;
+use crate::budget::Budget;
+use crate::clock::{Clock, Timestamp};
+use crate::host::calls::Calls;
+use crate::host::workflows::Workflows;
+use crate::id::{RunId, TenantId};
+use crate::sandbox::engine::FUEL_SLICE;
+use crate::sandbox::limiter::Limiter;
+use crate::sandbox::output::{EventSink, Output};
+use crate::sandbox::wasi;
+use crate::tools::Registry;
+
+/// The most WASI resources (streams, pollables) that an instance may hold.
+const MAX_RESOURCES: usize = 1024;
+
+/// For whom an instance works, and what it may reach: the capabilities of one run.
+pub(crate) struct RunContext {
+    pub(crate) run: RunId,
+    pub(crate) tenant: TenantId,
+    pub(crate) seed: u64,
+    pub(crate) started_at: Timestamp,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) output: Arc<Output>,
+    pub(crate) events: Option<EventSink>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tools: Registry,
+    pub(crate) workflows: Arc<dyn Workflows>,
+    pub(crate) artifacts: Arc<dyn Artifacts>,
+}
+
+/// The data of an instance's store.
+pub(crate) struct HostState {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    context: Arc<RunContext>,
+    broken: bool,
+    pub(super) limiter: Limiter,
+    pub(super) gauge: Arc<FuelGauge>,
+    pub(crate) calls: Calls,
+}
+
+impl HostState {
+    pub(super) fn new(context: Arc<RunContext>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        Self {
+            wasi: wasi::context(&context.output, context.seed, context.started_at),
+            table,
+            broken: false,
+            limiter: Limiter::new(Arc::clone(&context.budget)),
+            gauge: Arc::new(FuelGauge::new(Arc::clone(&context.budget))),
+            calls: Calls::new(&context.budget),
+            context,
+        }
+    }
+
+    /// Makes the instance work for a session's next call; false if it holds
+    /// more memory than that call may have.
+    pub(super) fn enter(&mut self, context: Arc<RunContext>) -> bool {
+        if !self.limiter.enter(Arc::clone(&context.budget)) {
+            return false;
+        }
+        self.wasi = wasi::context(&context.output, context.seed, context.started_at);
+        self.gauge = Arc::new(FuelGauge::new(Arc::clone(&context.budget)));
+        self.calls = Calls::new(&context.budget);
+        self.context = context;
+        true
+    }
+
+    pub(crate) const fn context(&self) -> &Arc<RunContext> {
+        &self.context
+    }
+
+    pub(crate) const fn gauge(&self) -> &Arc<FuelGauge> {
+        &self.gauge
+    }
+
+    pub(super) const fn mark_broken(&mut self) {
+        self.broken = true;
+    }
+
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Keeps an instance's fuel and its tree's budget in step.
+///
+/// The store counts exactly, but only code that holds the store can read it.
+/// While the guest runs nobody does, so each of its turns is charged in
+/// advance, a slice at a time, and set right whenever the store is at hand: at
+/// host calls, and at the end.
+pub(crate) struct FuelGauge {
+    budget: Arc<Budget>,
+    /// The store's fuel when it was last looked at.
+    seen: AtomicU64,
+    /// Charged in advance since then.
+    advanced: AtomicU64,
+    /// Whether the guest waits in a host call: then a turn that ends has cost nothing.
+    in_host: AtomicBool,
+}
+
+impl FuelGauge {
+    fn new(budget: Arc<Budget>) -> Self {
+        let seen = AtomicU64::new(budget.fuel_left());
+        Self { budget, seen, advanced: AtomicU64::new(0), in_host: AtomicBool::new(false) }
+    }
+
+    /// The fuel that the store begins with.
+    pub(super) fn allowance(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Charges what was used since the store was last looked at.
+    pub(super) fn settle(&self, fuel: u64) {
+        let used = self.seen.swap(fuel, Ordering::Relaxed).saturating_sub(fuel);
+        let advanced = self.advanced.swap(0, Ordering::Relaxed);
+        self.budget.charge_fuel(used.cast_signed() - advanced.cast_signed());
+    }
+
+    /// The guest enters a host call.
+    pub(crate) fn enter_host(&self, fuel: u64) {
+        self.settle(fuel);
+        self.in_host.store(true, Ordering::Relaxed);
+    }
+
+    /// The guest returns from a host call; how much fuel its store may have now.
+    pub(crate) fn leave_host(&self) -> u64 {
+        self.in_host.store(false, Ordering::Relaxed);
+        let fuel = self.seen.load(Ordering::Relaxed).min(self.budget.fuel_left());
+        self.seen.store(fuel, Ordering::Relaxed);
+        fuel
+    }
+
+    /// A turn of the guest's has ended; true if the tree's fuel is used up.
+    pub(super) fn yielded(&self) -> bool {
+        if self.in_host.load(Ordering::Relaxed) || !self.budget.is_shared() {
+            return false;
+        }
+        self.advanced.fetch_add(FUEL_SLICE, Ordering::Relaxed);
+        self.budget.charge_fuel(FUEL_SLICE.cast_signed());
+        self.budget.fuel_left() == 0
+    }
+}

@@ -1,0 +1,101 @@
+//! How a call into the guest ends that does not return: wasmtime's errors as failures of ours.
+
+use std::fmt;
+
+use wasmtime::Trap;
+
+use crate::error::{Code, Error};
+use crate::run::Failure;
+use crate::sandbox::state::HostState;
+
+/// A limit that ends the run at once and that Python cannot catch. Host
+/// functions return it to make the guest trap.
+#[derive(Debug)]
+pub(crate) struct LimitReached(pub(crate) Code);
+
+impl fmt::Display for LimitReached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "limit reached: {}", self.0)
+    }
+}
+
+impl std::error::Error for LimitReached {}
+
+/// The failure that an error out of a guest's call stands for.
+pub(super) fn failure(error: &wasmtime::Error, state: &HostState) -> Failure {
+    let limits = state.context().budget.limits();
+    if let Some(LimitReached(code)) = error.downcast_ref::<LimitReached>() {
+        return Failure::new(*code, limit_message(*code, limits));
+    }
+    if let Some(error) = error.downcast_ref::<HostError>() {
+        return Failure::new(error.0.code(), error.0.chain());
+    }
+    if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
+        return Failure::new(Code::Trapped, "the workflow left through exit; return a value instead");
+    }
+    let trap = error.downcast_ref::<Trap>();
+    let code = match trap {
+        Some(Trap::OutOfFuel) => Code::FuelExhausted,
+        Some(Trap::StackOverflow) => Code::StackExhausted,
+        // CPython aborts where it cannot raise MemoryError.
+        Some(_) if state.limiter.has_refused() => Code::MemoryExceeded,
+        Some(_) => Code::Trapped,
+        None => Code::Internal,
+    };
+    match (code, trap) {
+        (Code::Trapped, Some(trap)) => {
+            Failure::new(code, format!("the Python runtime stopped: {trap}"))
+        }
+        (Code::Internal, _) => {
+            tracing::error!(error = format!("{error:#}"), "a guest's call failed in the host");
+            Failure::new(code, "the host failed; its log says more")
+        }
+        _ => Failure::new(code, limit_message(code, limits)),
+    }
+}
+
+pub(crate) fn limit_message(code: Code, limits: &crate::limits::Limits) -> String {
+    match code {
+        Code::FuelExhausted => {
+            format!("the run used up its {} units of fuel", limits.fuel)
+        }
+        Code::MemoryExceeded => format!(
+            "the run's instances wanted more than {} MiB of memory",
+            limits.memory_bytes >> 20
+        ),
+        Code::TimedOut => {
+            format!("the run took longer than {} s", limits.wall_time.as_secs_f64())
+        }
+        Code::OutputExceeded => format!(
+            "output and results are larger than {} bytes; save what is large as an artifact",
+            limits.output_bytes
+        ),
+        Code::CallsExceeded => format!("the run made its {} host calls", limits.host_calls),
+        Code::StackExhausted => {
+            "recursion in C went deeper than the WebAssembly stack; use a loop".to_owned()
+        }
+        code => code.to_string(),
+    }
+}
+
+/// Why there is no instance.
+pub(super) fn instantiation_error(error: &wasmtime::Error, state: &HostState) -> Error {
+    if state.limiter.has_refused() {
+        let limits = state.context().budget.limits();
+        return Error::new(Code::MemoryExceeded, limit_message(Code::MemoryExceeded, limits));
+    }
+    if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
+        return Error::new(Code::Busy, "all sandboxes of this engine are in use; try again later");
+    }
+    host_bug(error)
+}
+
+/// An error of the host's own, carried through the guest's frames.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct HostError(pub(crate) Error);
+
+/// An error that is nobody's fault but ours.
+pub(super) fn host_bug(error: &wasmtime::Error) -> Error {
+    Error::internal(format!("the sandbox failed: {error:#}"))
+}

@@ -1,0 +1,76 @@
+//! What a guest may touch of WASI: a clock, chance, and two streams to write to.
+//!
+//! Nothing is inherited from the process: no arguments, no environment, no
+//! directory, no socket. The clock and the randomness are the run's own, so
+//! that a run can be repeated from its record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha12Rng;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
+
+use crate::clock::{Stopwatch, Timestamp};
+use crate::run::Stream;
+use crate::sandbox::output::{Output, OutputPipe};
+
+/// The steps of a guest's clocks. Finer ones would let it time caches.
+const STEP: Duration = Duration::from_millis(1);
+
+/// The most random bytes that one call may ask for.
+const MAX_RANDOM: u64 = 64 << 10;
+
+pub(super) fn context(output: &Arc<Output>, seed: u64, started_at: Timestamp) -> WasiCtx {
+    let pipe = |stream| OutputPipe { output: Arc::clone(output), stream };
+    let watch = Stopwatch::start();
+    // Two streams of one seed: what a guest draws from the insecure generator
+    // must not tell it what the secure one says.
+    let mut secure = ChaCha12Rng::seed_from_u64(seed);
+    let mut insecure = secure.clone();
+    secure.set_stream(1);
+    insecure.set_stream(2);
+    WasiCtxBuilder::new()
+        .stdout(pipe(Stream::Stdout))
+        .stderr(pipe(Stream::Stderr))
+        .secure_random(secure)
+        .insecure_random(insecure)
+        .insecure_random_seed(u128::from(seed))
+        .max_random_size(MAX_RANDOM)
+        .wall_clock(RunClock { watch, started_at })
+        .monotonic_clock(RunClock { watch, started_at })
+        .build()
+}
+
+/// Begins at the run's recorded start and proceeds in whole steps.
+struct RunClock {
+    watch: Stopwatch,
+    started_at: Timestamp,
+}
+
+impl RunClock {
+    fn elapsed(&self) -> Duration {
+        let millis = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(millis)
+    }
+}
+
+impl HostWallClock for RunClock {
+    fn resolution(&self) -> Duration {
+        STEP
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.started_at.as_millis()) + self.elapsed()
+    }
+}
+
+impl HostMonotonicClock for RunClock {
+    fn resolution(&self) -> u64 {
+        u64::try_from(STEP.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,186 @@
+//! One process, its group, and the end of both.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+
+/// How much of the end of standard error is kept.
+pub(super) const STDERR_TAIL: usize = 8 * 1024;
+
+/// How a process ended by itself.
+pub(super) struct Finished {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// Why a process did not end by itself.
+pub(super) enum Stopped {
+    /// It did not start.
+    NotStarted(io::Error),
+    /// Its time is over.
+    TimedOut {
+        /// What it said until then.
+        stderr: Vec<u8>,
+    },
+    /// It printed more than it may.
+    TooMuchOutput {
+        /// What it said until then.
+        stderr: Vec<u8>,
+    },
+    /// Reading what it printed failed.
+    Broken(io::Error),
+}
+
+/// Runs a command to its end, in a process group of its own.
+///
+/// However this ends, and if the future is dropped, every process of the group
+/// is killed: a call leaves nothing behind when its command exits. A process
+/// that moves itself to another group escapes; while it holds standard output
+/// the call is not over, but the time limit still ends that.
+pub(super) async fn run(
+    mut command: Command,
+    timeout: Duration,
+    max_output: usize,
+) -> Result<Finished, Stopped> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(Stopped::NotStarted)?;
+    // Declared after `child`, hence dropped before it: the group goes while
+    // its leader has not been reaped and the number cannot be another's.
+    let mut group = Group::of(&child);
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(Stopped::Broken(io::Error::other("a pipe is missing")));
+    };
+
+    let mut said = Vec::new();
+    let work = async {
+        let exit = async {
+            let status = child.wait().await.map_err(Ended::Broken)?;
+            // What the command left running would keep the pipes open.
+            group.kill();
+            Ok(status)
+        };
+        let (status, stdout, ()) =
+            tokio::try_join!(exit, whole(stdout, max_output), tail(stderr, &mut said))?;
+        Ok((status, stdout))
+    };
+    let ended = match tokio::time::timeout(timeout, work).await {
+        Ok(Ok((status, stdout))) => return Ok(Finished { status, stdout, stderr: said }),
+        Ok(Err(ended)) => ended,
+        Err(_) => Ended::TimedOut,
+    };
+    group.kill();
+    // Killed, it is gone at once; the bound is for a process that the kernel
+    // cannot end, stuck in a device. `kill_on_drop` reaps that one later.
+    _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
+    Err(match ended {
+        Ended::TimedOut => Stopped::TimedOut { stderr: said },
+        Ended::TooMuchOutput => Stopped::TooMuchOutput { stderr: said },
+        Ended::Broken(error) => Stopped::Broken(error),
+    })
+}
+
+enum Ended {
+    TimedOut,
+    TooMuchOutput,
+    Broken(io::Error),
+}
+
+/// A process group, killed when this is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+
+    /// Once: later the number may be another group's.
+    fn kill(&mut self) {
+        if let Some(group) = self.0.take()
+            && let Err(error) = kill_process_group(group, Signal::KILL)
+            && error != rustix::io::Errno::SRCH
+        {
+            tracing::warn!(%error, group = group.as_raw_nonzero(), "process group not killed");
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// All of a stream, counted while it is read.
+async fn whole(mut stream: impl AsyncRead + Unpin, max: usize) -> Result<Vec<u8>, Ended> {
+    let mut read = Vec::new();
+    let mut chunk = vec![0; 16 * 1024];
+    loop {
+        let count = stream.read(&mut chunk).await.map_err(Ended::Broken)?;
+        match chunk.get(..count) {
+            None | Some([]) => return Ok(read),
+            Some(_) if read.len() + count > max => return Err(Ended::TooMuchOutput),
+            Some(bytes) => read.extend_from_slice(bytes),
+        }
+    }
+}
+
+/// The end of a stream.
+async fn tail(mut stream: impl AsyncRead + Unpin, kept: &mut Vec<u8>) -> Result<(), Ended> {
+    let mut chunk = vec![0; STDERR_TAIL];
+    loop {
+        let count = stream.read(&mut chunk).await.map_err(Ended::Broken)?;
+        match chunk.get(..count) {
+            None | Some([]) => return Ok(()),
+            Some(bytes) => kept.extend_from_slice(bytes),
+        }
+        let excess = kept.len().saturating_sub(STDERR_TAIL);
+        kept.drain(..excess);
+    }
+}
+
+/// A directory of one call's own, removed with everything in it on drop.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Creates one, for nobody else to enter.
+    pub(super) fn new(within: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = within.join(format!("repertoire-{}-{number}", std::process::id()));
+            // Fails on whatever is there already, a symbolic link included, so
+            // that a name which can be guessed gives nobody anything.
+            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, path = %self.0.display(), "scratch directory not removed");
+        }
+    }
+}
