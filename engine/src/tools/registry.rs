@@ -119,7 +119,8 @@ impl Registry {
         context: &CallContext,
     ) -> Result<Json> {
         let entry = self.entry(tool).ok_or_else(|| self.no_tool(tool))?;
-        let validator = entry.validators.get(callable).ok_or_else(|| no_callable(&entry.info, callable))?;
+        let validator =
+            entry.validators.get(callable).ok_or_else(|| no_callable(&entry.info, callable))?;
         validator.check(arguments)?;
         let name = called(&entry.info.name, callable);
         refuse_duplicates(&name, arguments)?;
@@ -202,8 +203,12 @@ impl fmt::Debug for Registry {
 }
 
 fn no_callable(info: &ToolInfo, callable: &str) -> Error {
-    let recipes: Vec<_> =
-        info.callables.iter().map(|known| known.name.as_str()).filter(|name| !name.is_empty()).collect();
+    let recipes: Vec<_> = info
+        .callables
+        .iter()
+        .map(|known| known.name.as_str())
+        .filter(|name| !name.is_empty())
+        .collect();
     Error::not_found(if callable.is_empty() {
         format!("tool {} has only recipes{}", info.name, hint("", &recipes, "call"))
     } else if recipes.is_empty() {
@@ -237,8 +242,9 @@ fn text(info: &ToolInfo) -> String {
     let mut parts = vec![info.name.as_str().replace('_', " "), info.description.clone()];
     parts.push(info.tags.join(", "));
     parts.extend(info.callables.iter().map(|callable| callable.description.clone()));
-    parts.dedup();
-    parts.retain(|part| !part.is_empty());
+    // A recipe is often described in the words of its tool.
+    let mut seen = HashSet::new();
+    parts.retain(|part| !part.is_empty() && seen.insert(part.clone()));
     parts.join(". ")
 }
 
@@ -269,9 +275,10 @@ fn refuse_duplicates(what: &str, arguments: &Json) -> Result<()> {
         .map_err(|error| Error::invalid_argument(format!("tool {what}: {error}")))?;
     match twice {
         None => Ok(()),
-        Some(name) => {
-            Err(Error::invalid_argument(format!("tool {what}: argument {} is there twice", quoted(&name))))
-        }
+        Some(name) => Err(Error::invalid_argument(format!(
+            "tool {what}: argument {} is there twice",
+            quoted(&name)
+        ))),
     }
 }
 

@@ -23,10 +23,8 @@ const MAX_ARGUMENTS: usize = 1 << 20;
 
 /// The arguments of the command, without its name.
 pub(super) fn build(spec: &CliSpec, callable: &str, arguments: &Json) -> Result<Vec<String>> {
-    let given: BTreeMap<String, &RawValue> =
-        serde_json::from_str(arguments.as_str()).map_err(|error| {
-            Error::invalid_argument(format!("tool {}: {error}", spec.info.name))
-        })?;
+    let given: BTreeMap<String, &RawValue> = serde_json::from_str(arguments.as_str())
+        .map_err(|error| Error::invalid_argument(format!("tool {}: {error}", spec.info.name)))?;
     // The registry has checked this; that a preset holds must not hang on one check.
     let exposed = spec.info.callable(callable).map(|callable| callable.parameters.as_slice());
     let exposed = exposed.unwrap_or_default();

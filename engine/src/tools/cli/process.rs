@@ -56,8 +56,8 @@ pub(super) async fn run(
         .process_group(0)
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(Stopped::NotStarted)?;
-    // Declared after `child`, hence dropped before it: the group goes while
-    // its leader has not been reaped and the number cannot be another's.
+    // Declared after `child`, hence dropped before it: where a call is
+    // abandoned, the group goes before its leader is reaped.
     let mut group = Group::of(&child);
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(Stopped::Broken(io::Error::other("a pipe is missing")));
@@ -67,7 +67,9 @@ pub(super) async fn run(
     let work = async {
         let exit = async {
             let status = child.wait().await.map_err(Ended::Broken)?;
-            // What the command left running would keep the pipes open.
+            // What the command left running would keep the pipes open. The
+            // leader has just been reaped; while anything is left of its group
+            // the number is taken, and else it is the last to be given out again.
             group.kill();
             Ok(status)
         };

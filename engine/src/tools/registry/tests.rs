@@ -121,9 +121,8 @@ fn a_name_is_taken_once() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_refused() {
-    let tool = function("big", "", Vec::new(), |_, _| async {
-        Json::from_value(&"x".repeat(MAX_ANSWER))
-    });
+    let tool =
+        function("big", "", Vec::new(), |_, _| async { Json::from_value(&"x".repeat(MAX_ANSWER)) });
     let tools = Registry::empty().with(tool.unwrap()).unwrap();
     let error = tools.call("big", "", &Json::empty_object(), &context()).await.unwrap_err();
     assert_eq!(error.code(), Code::ToolFailed);

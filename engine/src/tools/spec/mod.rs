@@ -170,7 +170,10 @@ fn tool_files(folder: &Path) -> Result<Vec<PathBuf>> {
                 format!("there is no folder {}; create it, or name another one", folder.display())
             }
             std::io::ErrorKind::NotADirectory => {
-                format!("{} is not a folder; name the one that holds the tool files", folder.display())
+                format!(
+                    "{} is not a folder; name the one that holds the tool files",
+                    folder.display()
+                )
             }
             _ => format!("the folder {} cannot be read", folder.display()),
         };
@@ -180,7 +183,8 @@ fn tool_files(folder: &Path) -> Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let yaml =
+            path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
         if yaml && !hidden {
             files.push(path);
         }

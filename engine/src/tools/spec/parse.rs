@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::id::quoted;
 use crate::schema::nearest;
 
-/// Nodes of a file, aliases expanded: as many as a file of [`MAX_FILE`] could
-/// have without them.
-const MAX_NODES: usize = 32 * 1024;
+/// Nodes of a file, aliases expanded. One of [`MAX_FILE`] that is written as
+/// people write them, a key and a value a line, has some five thousand.
+const MAX_NODES: usize = 8 * 1024;
 
 /// Levels of nesting; the format itself has six.
 const MAX_DEPTH: usize = 16;
@@ -106,10 +106,10 @@ fn yaml<T: DeserializeOwned>(source: &Source<'_>, text: &str) -> Result<T> {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
         budget: serde_saphyr::budget! {
             max_nodes: MAX_NODES,
-            max_events: 4 * MAX_NODES,
+            max_events: 2 * MAX_NODES,
             max_depth: MAX_DEPTH,
             flow_nesting_limit: MAX_DEPTH,
-            max_recorded_anchor_events: 4 * MAX_NODES,
+            max_recorded_anchor_events: 2 * MAX_NODES,
             max_documents: 1,
         },
     };
@@ -126,10 +126,9 @@ fn explained(source: &Source<'_>, error: &serde_saphyr::Error) -> Error {
         inner = error;
     }
     match inner {
-        Yaml::SerdeUnknownField { field, expected, .. } => source.refuse(
-            at,
-            format!("unknown key {}{}", quoted(field), hint(field, expected)),
-        ),
+        Yaml::SerdeUnknownField { field, expected, .. } => {
+            source.refuse(at, format!("unknown key {}{}", quoted(field), hint(field, expected)))
+        }
         Yaml::SerdeMissingField { field, .. } => {
             source.refuse(at, format!("key \"{field}\" is missing"))
         }

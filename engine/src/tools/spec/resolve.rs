@@ -34,7 +34,11 @@ pub(super) fn tool(source: &Source<'_>, file: ToolFile) -> Result<CliSpec> {
     let mut values = BTreeMap::new();
     let mut add = |name: &str, made: Made, description: String| {
         values.insert(name.to_owned(), made.values);
-        callables.push(Callable { name: name.to_owned(), description, parameters: made.parameters });
+        callables.push(Callable {
+            name: name.to_owned(),
+            description,
+            parameters: made.parameters,
+        });
     };
 
     let mut recipes = BTreeMap::new();
@@ -44,7 +48,9 @@ pub(super) fn tool(source: &Source<'_>, file: ToolFile) -> Result<CliSpec> {
         let described = recipe.description.take().unwrap_or_default();
         let made = make_recipe(source, &slots, &key, recipe)?;
         if recipes.insert(recipe_name.clone(), (described.clone(), made.clone())).is_some() {
-            return Err(source.refuse(key.referenced, format!("two recipes are called {recipe_name}")));
+            return Err(
+                source.refuse(key.referenced, format!("two recipes are called {recipe_name}"))
+            );
         }
         add(&recipe_name, made, described);
     }
@@ -87,7 +93,8 @@ struct Made {
 
 /// The tool itself: everything that the schema has.
 fn whole(slots: &[Declared]) -> Made {
-    let defaults = slots.iter().filter_map(|declared| Some((declared.name(), declared.default.clone()?)));
+    let defaults =
+        slots.iter().filter_map(|declared| Some((declared.name(), declared.default.clone()?)));
     Made {
         values: defaults.map(|(name, default)| (name.to_owned(), default)).collect(),
         parameters: slots.iter().map(Declared::parameter).collect(),
@@ -126,7 +133,9 @@ fn make_recipe(
         let default = param.default.clone();
         let mut parameter = slot.narrowed(source, param)?;
         if parameters.iter().any(|other: &Parameter| other.name == parameter.name) {
-            return Err(source.refuse(name.referenced, format!("{} is there twice", parameter.name)));
+            return Err(
+                source.refuse(name.referenced, format!("{} is there twice", parameter.name))
+            );
         }
         if let Some(default) = default.filter(|_| !preset.contains(slot.name())) {
             values.insert(slot.name().to_owned(), Json::from_value(&default.value)?);
@@ -220,7 +229,9 @@ fn program(
 fn fixed(source: &Source<'_>, arguments: Vec<Spanned<String>>) -> Result<Vec<String>> {
     let checked = arguments.into_iter().map(|argument| {
         if argument.value.contains('\0') {
-            return Err(source.refuse(argument.referenced, "an argument cannot contain a null byte"));
+            return Err(
+                source.refuse(argument.referenced, "an argument cannot contain a null byte")
+            );
         }
         Ok(argument.value)
     });

@@ -87,23 +87,26 @@ fn option(source: &Source<'_>, key: &Spanned<String>, spec: OptionSpec) -> Resul
     let name = parameter_name(source, key)?;
     let flag = flag(source, key, spec.short.as_ref(), spec.flag.as_ref())?;
     let form = form(source, &flag, spec.form.as_ref(), spec.allow_dash.as_ref())?;
-    declare(source, Draft {
-        at: key.referenced,
-        slot: |shape| Slot {
-            name,
-            place: Place::Option { flag, form },
-            shape,
-            allow_at: spec.allow_at.unwrap_or(false),
+    declare(
+        source,
+        Draft {
+            at: key.referenced,
+            slot: |shape| Slot {
+                name,
+                place: Place::Option { flag, form },
+                shape,
+                allow_at: spec.allow_at.unwrap_or(false),
+            },
+            positional: false,
+            kind: spec.kind,
+            items: spec.items,
+            description: spec.description,
+            required: spec.required,
+            default: spec.default,
+            choices: spec.choices,
+            pattern: spec.pattern,
         },
-        positional: false,
-        kind: spec.kind,
-        items: spec.items,
-        description: spec.description,
-        required: spec.required,
-        default: spec.default,
-        choices: spec.choices,
-        pattern: spec.pattern,
-    })
+    )
 }
 
 fn positional(source: &Source<'_>, spec: Positional) -> Result<Declared> {
@@ -258,7 +261,9 @@ fn narrow(
     let Some(target) = target else { return Ok(()) };
     if let Some(choices) = choices {
         if choices.value.is_empty() || target.get("type") == Some(&json!("boolean")) {
-            return Err(source.refuse(choices.referenced, "choices needs one at least, and no boolean"));
+            return Err(
+                source.refuse(choices.referenced, "choices needs one at least, and no boolean")
+            );
         }
         for choice in &choices.value {
             let choice = Spanned::new(choice.clone(), choices.referenced, choices.defined);
@@ -337,7 +342,8 @@ fn flag(
         (None, None) if key.value.len() == 1 => (format!("-{}", key.value), key.referenced),
         (None, None) => (format!("--{}", key.value), key.referenced),
     };
-    if text.trim_matches('-').is_empty() || text.contains(|c: char| c.is_whitespace() || c == '\0') {
+    if text.trim_matches('-').is_empty() || text.contains(|c: char| c.is_whitespace() || c == '\0')
+    {
         return Err(source.refuse(at, format!("{} is not an option", quoted(&text))));
     }
     Ok(text)
