@@ -18,7 +18,7 @@ use crate::workflow::{Analysis, Hit, Workflow};
 
 /// A workflow that is to be created.
 #[derive(Debug, Clone)]
-pub struct NewWorkflow {
+pub(crate) struct NewWorkflow {
     /// Its name.
     pub name: String,
     /// Its source.

@@ -13,7 +13,7 @@ const MIB: u64 = 1 << 20;
 pub struct Limits {
     /// WebAssembly instructions, roughly: every operator costs one unit of
     /// [wasmtime fuel], a bulk operation one per byte. Deterministic. The
-    /// default, twenty thousand million, is some ten seconds of one core.
+    /// default, fifty thousand million, is some ten seconds of one core.
     ///
     /// [wasmtime fuel]: https://docs.rs/wasmtime/latest/wasmtime/struct.Config.html#method.consume_fuel
     pub fuel: u64,
@@ -45,7 +45,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            fuel: 20_000_000_000,
+            fuel: 50_000_000_000,
             memory_bytes: 512 * MIB,
             wall_time: Duration::from_secs(60),
             output_bytes: 8 * MIB,

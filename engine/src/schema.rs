@@ -140,13 +140,23 @@ fn numbers_clamped(text: &str) -> String {
     }
 }
 
-/// The candidate that is spelt most like `name`, if one is close.
+/// The candidate that is spelt most like `name`, if one is close: by its
+/// beginning, or by a few slips of the keyboard.
 #[must_use]
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let slips = |candidate: &str| {
+        let length = name.chars().count().max(candidate.chars().count());
+        let distance = strsim::damerau_levenshtein(name, candidate);
+        // A third of a name may be wrong: `ulr` is `url`, `ab` is nothing.
+        if length >= 3 && distance * 3 <= length { 1.0 / (1 + distance) as f64 } else { 0.0 }
+    };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(score, _)| *score > 0.75)
+        .map(|candidate| (strsim::jaro_winkler(name, candidate) + slips(candidate), candidate))
+        .filter(|(score, _)| *score > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }
@@ -197,6 +207,17 @@ mod tests {
         assert!(message(r#"{"ulr":"x","url":"x"}"#).contains("did you mean url?"));
         assert!(message("[]").contains("must be a JSON object"));
         assert!(check(r#"{"url":"x","limit":3}"#).is_ok());
+    }
+
+    #[test]
+    fn slips_of_the_keyboard() {
+        let known = ["url", "get", "limit", "description"];
+        for (typed, meant) in
+            [("ulr", "url"), ("gte", "get"), ("limt", "limit"), ("descripton", "description")]
+        {
+            assert_eq!(nearest(typed, known), Some(meant));
+        }
+        assert_eq!(nearest("xyz", known), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ const WASM_STACK: usize = 4 << 20;
 const FIBER_STACK: usize = 6 << 20;
 
 /// Fuel between two turns of the executor: about a millisecond.
-pub(super) const FUEL_SLICE: u64 = 2_000_000;
+pub(super) const FUEL_SLICE: u64 = 5_000_000;
 
 pub(super) fn new(max_instances: u32) -> Result<Engine> {
     let mut config = Config::new();
