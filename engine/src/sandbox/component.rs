@@ -80,6 +80,9 @@ impl Runtime {
                 .map_err(|error| not_a_component(&options.component, &error))?,
         };
         let mut linker = Linker::<HostState>::new(&engine);
+        // CPython imports all of WASI 0.2 but HTTP, sockets and files included;
+        // what a guest may do with it is decided in `wasi.rs`: nothing is opened
+        // before it starts, and every address is refused.
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|error| host_bug(&error))?;
         Workflow::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
             .map_err(|error| host_bug(&error))?;

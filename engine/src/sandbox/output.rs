@@ -106,9 +106,28 @@ fn is_prefix(bytes: &[u8]) -> bool {
     bytes.len() < needed
 }
 
-/// One of a run's streams, as WASI wants it.
+/// Where an instance's streams lead at the moment: a session's instance keeps
+/// its streams from call to call, and each call has an output of its own.
+#[derive(Clone)]
+pub(super) struct CurrentOutput(Arc<Mutex<Arc<Output>>>);
+
+impl CurrentOutput {
+    pub(super) fn new(output: Arc<Output>) -> Self {
+        Self(Arc::new(Mutex::new(output)))
+    }
+
+    pub(super) fn set(&self, output: Arc<Output>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = output;
+    }
+
+    fn get(&self) -> Arc<Output> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One of an instance's streams, as WASI wants it.
 pub(super) struct OutputPipe {
-    pub(super) output: Arc<Output>,
+    pub(super) output: CurrentOutput,
     pub(super) stream: Stream,
 }
 
@@ -125,7 +144,7 @@ impl StdoutStream for OutputPipe {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Self { output: Arc::clone(&self.output), stream: self.stream })
+        Box::new(Self { output: self.output.clone(), stream: self.stream })
     }
 }
 
@@ -136,7 +155,7 @@ impl Pollable for OutputPipe {
 
 impl OutputStream for OutputPipe {
     fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
-        self.output.write(self.stream, &bytes)
+        self.output.get().write(self.stream, &bytes)
     }
 
     fn flush(&mut self) -> StreamResult<()> {

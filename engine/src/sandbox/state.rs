@@ -8,13 +8,13 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::artifacts::Artifacts;
 use crate::budget::Budget;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Stopwatch, Timestamp};
 use crate::host::calls::Calls;
 use crate::host::workflows::Workflows;
 use crate::id::{RunId, TenantId};
 use crate::sandbox::engine::FUEL_SLICE;
 use crate::sandbox::limiter::Limiter;
-use crate::sandbox::output::{EventSink, Output};
+use crate::sandbox::output::{CurrentOutput, EventSink, Output};
 use crate::sandbox::wasi;
 use crate::tools::Registry;
 
@@ -41,6 +41,8 @@ pub(crate) struct HostState {
     wasi: WasiCtx,
     table: ResourceTable,
     context: Arc<RunContext>,
+    output: CurrentOutput,
+    watch: Stopwatch,
     broken: bool,
     pub(super) limiter: Limiter,
     pub(super) gauge: Arc<FuelGauge>,
@@ -51,9 +53,12 @@ impl HostState {
     pub(super) fn new(context: Arc<RunContext>) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
+        let (output, watch) = (CurrentOutput::new(Arc::clone(&context.output)), Stopwatch::start());
         Self {
-            wasi: wasi::context(&context.output, context.seed, context.started_at),
+            wasi: wasi::context(&output, context.seed, context.started_at, watch),
             table,
+            output,
+            watch,
             broken: false,
             limiter: Limiter::new(Arc::clone(&context.budget)),
             gauge: Arc::new(FuelGauge::new(Arc::clone(&context.budget))),
@@ -68,7 +73,10 @@ impl HostState {
         if !self.limiter.enter(Arc::clone(&context.budget)) {
             return false;
         }
-        self.wasi = wasi::context(&context.output, context.seed, context.started_at);
+        // The guest holds on to its streams; they lead to the new output now.
+        self.output.set(Arc::clone(&context.output));
+        self.wasi =
+            wasi::context(&self.output, context.seed, context.started_at, self.watch);
         self.gauge = Arc::new(FuelGauge::new(Arc::clone(&context.budget)));
         self.calls = Calls::new(&context.budget);
         self.context = context;

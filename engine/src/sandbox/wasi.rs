@@ -4,7 +4,6 @@
 //! directory, no socket. The clock and the randomness are the run's own, so
 //! that a run can be repeated from its record.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -13,7 +12,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use crate::clock::{Stopwatch, Timestamp};
 use crate::run::Stream;
-use crate::sandbox::output::{Output, OutputPipe};
+use crate::sandbox::output::{CurrentOutput, OutputPipe};
 
 /// The steps of a guest's clocks. Finer ones would let it time caches.
 const STEP: Duration = Duration::from_millis(1);
@@ -21,9 +20,15 @@ const STEP: Duration = Duration::from_millis(1);
 /// The most random bytes that one call may ask for.
 const MAX_RANDOM: u64 = 64 << 10;
 
-pub(super) fn context(output: &Arc<Output>, seed: u64, started_at: Timestamp) -> WasiCtx {
-    let pipe = |stream| OutputPipe { output: Arc::clone(output), stream };
-    let watch = Stopwatch::start();
+/// The WASI context of a run. `watch` began with the instance: a session's
+/// monotonic clock must not go back from one call to the next.
+pub(super) fn context(
+    output: &CurrentOutput,
+    seed: u64,
+    started_at: Timestamp,
+    watch: Stopwatch,
+) -> WasiCtx {
+    let pipe = |stream| OutputPipe { output: output.clone(), stream };
     // Two streams of one seed: what a guest draws from the insecure generator
     // must not tell it what the secure one says.
     let mut secure = ChaCha12Rng::seed_from_u64(seed);
@@ -37,40 +42,41 @@ pub(super) fn context(output: &Arc<Output>, seed: u64, started_at: Timestamp) ->
         .insecure_random(insecure)
         .insecure_random_seed(u128::from(seed))
         .max_random_size(MAX_RANDOM)
-        .wall_clock(RunClock { watch, started_at })
-        .monotonic_clock(RunClock { watch, started_at })
+        .wall_clock(WallClock { watch: Stopwatch::start(), started_at })
+        .monotonic_clock(MonotonicClock(watch))
         .build()
 }
 
-/// Begins at the run's recorded start and proceeds in whole steps.
-struct RunClock {
+/// Begins at the run's recorded start.
+struct WallClock {
     watch: Stopwatch,
     started_at: Timestamp,
 }
 
-impl RunClock {
-    fn elapsed(&self) -> Duration {
-        let millis = u64::try_from(self.watch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(millis)
-    }
+/// Begins with the instance.
+struct MonotonicClock(Stopwatch);
+
+/// Time in whole steps.
+fn steps(watch: Stopwatch) -> Duration {
+    Duration::from_millis(u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX))
 }
 
-impl HostWallClock for RunClock {
+impl HostWallClock for WallClock {
     fn resolution(&self) -> Duration {
         STEP
     }
 
     fn now(&self) -> Duration {
-        Duration::from_millis(self.started_at.as_millis()) + self.elapsed()
+        Duration::from_millis(self.started_at.as_millis()) + steps(self.watch)
     }
 }
 
-impl HostMonotonicClock for RunClock {
+impl HostMonotonicClock for MonotonicClock {
     fn resolution(&self) -> u64 {
         u64::try_from(STEP.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(steps(self.0).as_nanos()).unwrap_or(u64::MAX)
     }
 }
