@@ -24,6 +24,22 @@ use crate::tools::{CallContext, Registry, ToolInfo};
 use crate::workflow::{Analysis, Hit, Version, Workflow};
 
 /// Runs workflows of many tenants. Cheap to clone; one a process is enough.
+///
+/// ```no_run
+/// # async fn example() -> repertoire::Result<()> {
+/// use repertoire::{Engine, RuntimeOptions};
+///
+/// let engine = Engine::builder()
+///     .component(RuntimeOptions::new("build/python.wasm").cache("/var/cache/repertoire"))
+///     .build()
+///     .await?;
+/// let acme = engine.tenant("acme").await?;
+/// for hit in acme.search("parse a web page", 5).await? {
+///     println!("{:.2} {}", hit.score, hit.workflow.name);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
@@ -446,6 +462,30 @@ impl Tenant {
 }
 
 /// An invocation that is being put together.
+///
+/// ```no_run
+/// # async fn example(tenant: repertoire::Tenant) -> repertoire::Result<()> {
+/// use repertoire::run::{Event, Outcome};
+/// use serde_json::json;
+///
+/// let run = tenant
+///     .invocation("compare_texts")
+///     .arguments(json!({"before": "a", "after": "b"}))
+///     .seed(7)
+///     .on_event(|event| {
+///         if let Event::Output { text, .. } = event {
+///             print!("{text}");
+///         }
+///     })
+///     .run()
+///     .await?;
+/// match run.outcome {
+///     Outcome::Value(value) => println!("{} for {} units of fuel", value.json, run.usage.fuel),
+///     Outcome::Failure(failure) => println!("{}: {}", failure.code, failure.message),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing is run until `run` is called and awaited"]
 pub struct InvocationBuilder<'a> {
     invoker: Arc<Invoker>,

@@ -262,6 +262,13 @@ impl Error {
     }
 }
 
+impl From<std::convert::Infallible> for Error {
+    /// What is valid already cannot fail to be checked.
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

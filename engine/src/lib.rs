@@ -50,3 +50,8 @@ pub use json::Json;
 pub use limits::Limits;
 pub use sandbox::{DEFAULT_MAX_INSTANCES, EventSink, Runtime, RuntimeOptions};
 pub use session::Session;
+
+/// The README's examples are compiled with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeExamples;

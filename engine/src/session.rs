@@ -19,6 +19,17 @@ use crate::workflow::Workflow;
 /// Each call has the limits of the session anew; the memory that earlier calls
 /// left behind counts. Dropping the future that [`run`](Session::run) returns
 /// stops the code, and with it the instance.
+///
+/// ```no_run
+/// # async fn example(tenant: repertoire::Tenant) -> repertoire::Result<()> {
+/// let mut session = tenant.session();
+/// session.run("import math\nradius = 2").await?;
+/// let run = session.run("math.pi * radius ** 2").await?;
+/// assert!(run.value().is_ok_and(|value| value.as_str().starts_with("12.56")));
+/// session.add_workflow("area", "def run(radius: float) -> float: ...", "Area of a circle").await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Session {
     invoker: Arc<Invoker>,
     options: Options,
