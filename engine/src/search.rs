@@ -43,6 +43,12 @@ pub fn text(workflow: &Workflow) -> String {
 /// The best `limit` candidates, best first, ties by name.
 #[must_use]
 pub fn rank(mut candidates: Vec<Candidate>, limit: usize) -> Vec<Hit> {
+    for candidate in &mut candidates {
+        // A damaged vector is like nothing; as it is, it would come first.
+        if candidate.similarity.is_nan() {
+            candidate.similarity = 0.0;
+        }
+    }
     candidates.sort_by(|a, b| {
         b.similarity
             .total_cmp(&a.similarity)
@@ -62,4 +68,54 @@ pub fn rank(mut candidates: Vec<Candidate>, limit: usize) -> Vec<Hit> {
 #[must_use]
 pub fn similarity(a: &Vector, b: &Vector) -> f32 {
     a.iter().zip(b.iter()).map(|(x, y)| x * y).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::id::{SourceDigest, WorkflowName};
+    use crate::json::Json;
+    use crate::workflow::{Analysis, Parameter};
+
+    fn workflow(name: &str) -> Workflow {
+        Workflow {
+            name: WorkflowName::new(name).unwrap(),
+            description: "Fetch JSON from a URL".to_owned(),
+            source: "".into(),
+            digest: SourceDigest::of(""),
+            analysis: Analysis::default(),
+            created_at: Timestamp::default(),
+        }
+    }
+
+    #[test]
+    fn best_first_then_by_name() {
+        let candidates = [("c", 0.5), ("b", 0.5), ("nan", f32::NAN), ("a", 1.1), ("z", -0.2)];
+        let candidates: Vec<_> = candidates
+            .into_iter()
+            .map(|(name, similarity)| Candidate { workflow: workflow(name), similarity })
+            .collect();
+        let shown: Vec<_> = rank(candidates.clone(), 9)
+            .iter()
+            .map(|hit| format!("{} {:.1}", hit.workflow.name, hit.score))
+            .collect();
+        assert_eq!(shown, ["a 1.0", "b 0.5", "c 0.5", "nan 0.0", "z 0.0"]);
+        assert_eq!(rank(candidates, 2).len(), 2);
+        assert!(rank(Vec::new(), 2).is_empty());
+    }
+
+    #[test]
+    fn is_found_by_what_it_says_of_itself_once() {
+        let mut workflow = workflow("fetch_json");
+        workflow.analysis.description = workflow.description.clone();
+        workflow.analysis.signature.parameters = vec![Parameter {
+            name: "time_limit".to_owned(),
+            schema: Json::empty_object(),
+            required: true,
+            default: None,
+            description: String::new(),
+        }];
+        assert_eq!(text(&workflow), "fetch json. Fetch JSON from a URL. time limit");
+    }
 }

@@ -1,1 +1,17 @@
-#[test] fn t(){}
+//! One binary for all integration tests: it links once, and loads the sandbox once.
+
+mod analysis;
+mod cases;
+mod concurrency;
+#[cfg(feature = "full")]
+mod disk;
+mod events;
+mod hostile;
+mod input;
+mod layering;
+mod library;
+mod limits;
+mod nesting;
+mod seeds;
+mod sessions;
+mod startup;

@@ -103,7 +103,7 @@ impl Embedder for FastEmbedder {
         // One at a time, and waited for here: a thread that waits for its turn does nothing else.
         let mut model = Arc::clone(&self.model).lock_owned().await;
         let (model_dir, library) = (self.model_dir.clone(), self.ort_library.clone());
-        let work = move || {
+        let work = move || -> Result<_> {
             // Taken out, so that it is not used again if it panics.
             let mut loaded = match model.take() {
                 Some(loaded) => loaded,
@@ -240,8 +240,6 @@ fn is_whole(path: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
     use crate::error::Code;
     use crate::search::similarity;

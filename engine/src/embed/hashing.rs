@@ -46,7 +46,6 @@ fn embed(text: &str) -> Vector {
         let padded: Vec<char> =
             std::iter::once(' ').chain(word.chars()).chain(std::iter::once(' ')).collect();
         let trigrams = padded.windows(3);
-        #[expect(clippy::cast_precision_loss, reason = "a word has few characters")]
         let weight = 1.0 / (trigrams.len().max(1) as f32).sqrt();
         for trigram in trigrams {
             add(&mut sums, &trigram.iter().collect::<String>(), weight);

@@ -48,6 +48,14 @@ impl Calls {
         }
     }
 
+    /// A session's next call begins: what may be in flight is now its limits'
+    /// to say. What an earlier call has started goes on, on that call's budget.
+    pub(crate) fn enter(&mut self, budget: &Budget) {
+        let limits = budget.limits();
+        self.limit = limits.calls_in_flight as usize;
+        self.slots = Arc::new(Semaphore::new(limits.concurrent_runs.max(1) as usize));
+    }
+
     /// Starts a call and returns its id.
     pub(super) async fn start(
         &mut self,

@@ -4,11 +4,13 @@
 //!
 //! - nothing is opened, and nothing created, before it is needed;
 //! - several processes may create the same table, or write to it, at once;
+//! - a write that was acknowledged survives a power cut;
 //! - a panic inside LanceDB is an error here;
 //! - a table whose newest manifest was torn by a power cut opens at the version before it;
 //! - small writes do not make it slower for ever: every so often they are compacted.
 
 pub(crate) mod columns;
+mod durable;
 mod recovery;
 mod table;
 

@@ -61,6 +61,13 @@ pub(super) fn set_damage_aside(table: &Path, quarantine: &Path, suspect: bool) -
     Ok(true)
 }
 
+/// How many versions a table has, as far as files tell.
+pub(super) fn versions(table: &Path) -> usize {
+    let entries = std::fs::read_dir(table.join("_versions"));
+    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(|path| version(path).is_some()).count()
+}
+
 fn newest(versions: &Path) -> io::Result<Option<Newest>> {
     let entries = match std::fs::read_dir(versions) {
         Ok(entries) => entries,

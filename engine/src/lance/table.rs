@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchIterator};
 use arrow_schema::{DataType, Field, SchemaRef};
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use lancedb::expr::{DfExpr, col, lit};
 use lancedb::query::{ExecutableQuery, Query};
 use lancedb::table::{CompactionOptions, Duration, OptimizeAction};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::{Database, Failure, QUARANTINE, guarded};
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 
 /// Every write makes a file and a version, which every read has to look at. So
@@ -20,7 +21,11 @@ const TIDY_EVERY: u64 = 50;
 
 /// How old a version has to be before its files may go. A query of another
 /// process may still be reading it; none takes minutes.
-const KEEP_VERSIONS_MINUTES: i64 = 10;
+const KEEP_VERSIONS_MINUTES: i64 = 2;
+
+/// Looking for the newest version takes a millisecond for every thousand that
+/// are kept. Whoever finds this many when opening the table drops the old ones.
+const MANY_VERSIONS: usize = 200;
 
 /// How many damaged manifests one opening sets aside. A power cut tears the
 /// last few at most.
@@ -73,12 +78,19 @@ impl Table {
 
     /// What a query finds; nothing if the table was never written to.
     pub(crate) async fn read<Q: ExecutableQuery + Send + Sync>(
-        &self,
+        self: &Arc<Self>,
         query: impl FnOnce(Query) -> lancedb::Result<Q> + Send,
     ) -> Result<Vec<RecordBatch>> {
         let Some(table) = self.existing().await? else { return Ok(Vec::new()) };
         let work = async { query(table.query())?.execute().await?.try_collect().await };
         guarded(work).await.map_err(|failure| failure.into_error(self.doing("read")))
+    }
+
+    /// The number of the newest version, whoever wrote it; `None` if there is no table yet.
+    pub(crate) async fn version(self: &Arc<Self>) -> Result<Option<u64>> {
+        let Some(table) = self.existing().await? else { return Ok(None) };
+        let version = guarded(table.version()).await;
+        version.map(Some).map_err(|failure| failure.into_error(self.doing("read")))
     }
 
     /// Inserts rows whose key, `on`, is new; answers how many were.
@@ -101,10 +113,7 @@ impl Table {
         }
         let schema = rows.schema();
         let rows = Box::new(RecordBatchIterator::new([Ok(rows)], schema));
-        let result = guarded(merge.execute(rows))
-            .await
-            .map_err(|failure| failure.into_error(self.doing("write to")))?;
-        self.wrote(result.version);
+        let result = self.commit(merge.execute(rows), |result| result.version).await?;
         Ok(result.num_inserted_rows)
     }
 
@@ -112,11 +121,7 @@ impl Table {
     pub(crate) async fn add(self: &Arc<Self>, rows: RecordBatch) -> Result<()> {
         let _writing = self.writing.lock().await;
         let table = self.existing_or_new().await?;
-        let result = guarded(table.add(rows).execute())
-            .await
-            .map_err(|failure| failure.into_error(self.doing("write to")))?;
-        self.wrote(result.version);
-        Ok(())
+        self.commit(table.add(rows).execute(), |result| result.version).await.map(drop)
     }
 
     /// Deletes the rows for which the expression holds; answers how many there were.
@@ -124,26 +129,26 @@ impl Table {
         let _writing = self.writing.lock().await;
         let Some(table) = self.existing().await? else { return Ok(0) };
         self.database.check_alive()?;
-        let result = guarded(table.delete(matching))
-            .await
-            .map_err(|failure| failure.into_error(self.doing("write to")))?;
-        self.wrote(result.version);
+        let result = self.commit(table.delete(matching), |result| result.version).await?;
         Ok(result.num_deleted_rows)
     }
 
-    async fn existing(&self) -> Result<Option<&lancedb::Table>> {
+    async fn existing(self: &Arc<Self>) -> Result<Option<&lancedb::Table>> {
         if self.opened.get().is_none() {
             let _opening = self.opening.lock().await;
             if self.opened.get().is_none() {
                 let Some(table) = self.open().await? else { return Ok(None) };
                 // Nobody else sets it: we hold the lock.
                 let _ = self.opened.set(table);
+                if super::recovery::versions(&self.dir()) >= MANY_VERSIONS {
+                    self.tidy_later();
+                }
             }
         }
         Ok(self.opened.get())
     }
 
-    async fn existing_or_new(&self) -> Result<&lancedb::Table> {
+    async fn existing_or_new(self: &Arc<Self>) -> Result<&lancedb::Table> {
         self.database.check_alive()?;
         if let Some(table) = self.existing().await? {
             return Ok(table);
@@ -153,7 +158,12 @@ impl Table {
         let create = || async {
             let create = connection.create_empty_table(self.name, self.schema.clone());
             match guarded(create.execute()).await {
-                Ok(table) => Ok(table),
+                Ok(table) => {
+                    super::durable::sync_new(&self.dir()).map_err(|error| {
+                        Error::unavailable(self.doing("create")).with_source(error)
+                    })?;
+                    Ok(table)
+                }
                 // Another process may just have created it; what its error says
                 // depends on how far each of the two had come.
                 Err(failure) => match self.open().await {
@@ -166,28 +176,39 @@ impl Table {
     }
 
     async fn open(&self) -> Result<Option<lancedb::Table>> {
-        if !self.dir().join("_versions").exists() {
+        let (dir, quarantine) = (self.dir(), self.database.dir().join(QUARANTINE));
+        if !dir.join("_versions").exists() {
             return Ok(None);
+        }
+        // LanceDB opens some torn manifests as tables without columns.
+        for _ in 0..MAX_SET_ASIDE {
+            if !super::recovery::set_damage_aside(&dir, &quarantine, false)? {
+                break;
+            }
         }
         let connection = self.database.connection().await?;
         let mut set_aside = 0;
         loop {
-            let failure = match guarded(connection.open_table(self.name).execute()).await {
-                Ok(table) => return Ok(Some(table)),
+            let (failure, suspect) = match guarded(connection.open_table(self.name).execute()).await
+            {
+                Ok(table) if self.has_our_columns(&table).await => return Ok(Some(table)),
+                Ok(_) => {
+                    let message = "it does not have the columns that it should".to_owned();
+                    (Failure::Error(Box::new(lancedb::Error::Schema { message })), true)
+                }
                 Err(Failure::Error(error))
                     if matches!(*error, lancedb::Error::TableNotFound { .. }) =>
                 {
                     return Ok(None);
                 }
-                Err(failure) => failure,
+                Err(Failure::Error(error)) => {
+                    let suspect = error.to_string().contains("decode");
+                    (Failure::Error(error), suspect)
+                }
+                Err(failure @ Failure::Panic(_)) => (failure, true),
             };
-            let suspect = match &failure {
-                Failure::Panic(_) => true,
-                Failure::Error(error) => error.to_string().contains("decode"),
-            };
-            let quarantine = self.database.dir().join(QUARANTINE);
             if set_aside == MAX_SET_ASIDE
-                || !super::recovery::set_damage_aside(&self.dir(), &quarantine, suspect)?
+                || !super::recovery::set_damage_aside(&dir, &quarantine, suspect)?
             {
                 return Err(failure.into_error(self.doing("open")));
             }
@@ -195,15 +216,44 @@ impl Table {
         }
     }
 
-    fn wrote(self: &Arc<Self>, version: u64) {
-        if version.is_multiple_of(TIDY_EVERY) {
-            let table = Arc::clone(self);
-            self.database.spawn(async move { table.tidy().await });
+    async fn has_our_columns(&self, table: &lancedb::Table) -> bool {
+        let found = guarded(table.schema()).await;
+        found.is_ok_and(|found| {
+            self.schema.fields().iter().all(|field| found.field_with_name(field.name()).is_ok())
+        })
+    }
+
+    /// Writes, forces what was written to disk, and tidies up if it is time to.
+    async fn commit<T>(
+        self: &Arc<Self>,
+        work: impl Future<Output = lancedb::Result<T>> + Send,
+        version: fn(&T) -> u64,
+    ) -> Result<T> {
+        // File systems keep coarser times than clocks, some as coarse as two seconds.
+        let now = SystemClock.now().to_system_time();
+        let since = now.checked_sub(std::time::Duration::from_secs(2)).unwrap_or(now);
+        let result = guarded(work)
+            .await
+            .map_err(|failure| failure.into_error(self.doing("write to")))?;
+        let dir = self.dir();
+        let synced = tokio::task::spawn_blocking(move || super::durable::sync(&dir, since)).await;
+        synced.unwrap_or_else(|panic| Err(panic.into())).map_err(|error| {
+            Error::unavailable(self.doing("force to disk")).with_source(error)
+        })?;
+        if version(&result).is_multiple_of(TIDY_EVERY) {
+            self.tidy_later();
         }
+        Ok(result)
+    }
+
+    fn tidy_later(self: &Arc<Self>) {
+        let table = Arc::clone(self);
+        // Boxed, because tidying opens the table, which may in turn want it tidied.
+        self.database.spawn(async move { table.tidy().await }.boxed());
     }
 
     /// Drops old versions and merges small files. Failing is harmless: the next one will do it.
-    async fn tidy(&self) {
+    async fn tidy(self: &Arc<Self>) {
         let _writing = self.writing.lock().await;
         let Ok(Some(table)) = self.existing().await else { return };
         // In this order: what compaction is about to replace stays until the

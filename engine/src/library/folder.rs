@@ -109,8 +109,6 @@ fn read_file(inside: &Path, path: &Path) -> Option<Result<(WorkflowName, String)
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
     use crate::error::Code;
 

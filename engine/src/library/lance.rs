@@ -1,8 +1,8 @@
 //! The durable library: one LanceDB table of what there is, one of what there was.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use lancedb::DistanceType;
@@ -22,11 +22,23 @@ use crate::workflow::{Version, Workflow};
 /// The column that LanceDB adds to the answer of a vector search.
 const DISTANCE: &str = "_distance";
 
+/// How many workflows are kept in memory: those that are run again and again.
+const REMEMBERED: usize = 64;
+
 /// One tenant's workflows, in LanceDB.
 pub struct LanceLibrary {
     workflows: Arc<Table>,
     history: Arc<Table>,
     dimensions: usize,
+    remembered: Mutex<Remembered>,
+}
+
+/// What was read lately. A query takes longer than a short run; whether the
+/// table is still at the same version, whoever writes to it, is told quickly.
+#[derive(Default)]
+struct Remembered {
+    version: u64,
+    workflows: HashMap<WorkflowName, Workflow>,
 }
 
 impl LanceLibrary {
@@ -39,7 +51,12 @@ impl LanceLibrary {
             workflows: table("workflows", schema::workflows(length)),
             history: table("history", schema::history()),
             dimensions,
+            remembered: Mutex::default(),
         })
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn created(&self, name: &WorkflowName) -> Result<Option<Created>> {
@@ -64,6 +81,17 @@ impl LanceLibrary {
     }
 }
 
+impl Remembered {
+    /// What is known at that version of the table; nothing if it is another than before.
+    fn at(&mut self, version: u64) -> &mut HashMap<WorkflowName, Workflow> {
+        if self.version != version {
+            self.workflows.clear();
+            self.version = version;
+        }
+        &mut self.workflows
+    }
+}
+
 #[async_trait]
 impl Library for LanceLibrary {
     async fn create(&self, workflow: &Workflow, vector: &Vector) -> Result<()> {
@@ -80,7 +108,19 @@ impl Library for LanceLibrary {
     }
 
     async fn get(&self, name: &WorkflowName) -> Result<Option<Workflow>> {
-        Ok(self.created(name).await?.map(|created| created.workflow))
+        let Some(version) = self.workflows.version().await? else { return Ok(None) };
+        if let Some(workflow) = self.remembered().at(version).get(name) {
+            return Ok(Some(workflow.clone()));
+        }
+        let Some(Created { workflow, .. }) = self.created(name).await? else { return Ok(None) };
+        // It may be of a newer version than that, and is then forgotten a little early.
+        let mut remembered = self.remembered();
+        let workflows = remembered.at(version);
+        if workflows.len() >= REMEMBERED {
+            workflows.clear();
+        }
+        workflows.insert(name.clone(), workflow.clone());
+        Ok(Some(workflow))
     }
 
     async fn list(&self) -> Result<Vec<Workflow>> {

@@ -6,6 +6,8 @@ pub mod lance;
 pub mod memory;
 #[cfg(feature = "lancedb")]
 mod schema;
+#[cfg(all(test, feature = "lancedb"))]
+mod tests;
 
 use async_trait::async_trait;
 

@@ -263,8 +263,6 @@ fn schema() -> SchemaRef {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
     use crate::lance::MARKER;
     use crate::record::format::tests::run;

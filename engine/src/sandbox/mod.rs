@@ -137,6 +137,17 @@ impl Instance {
     }
 }
 
+impl Drop for Instance {
+    /// Charges what the guest used since it was last looked at. A run whose
+    /// future is dropped, because it was cancelled or its time was over, has
+    /// nobody else to do it.
+    fn drop(&mut self) {
+        if let Ok(fuel) = self.store.get_fuel() {
+            self.store.data().gauge.settle(fuel);
+        }
+    }
+}
+
 /// Calls into the guest while its fuel is accounted for.
 async fn metered<T>(
     store: &mut Store<HostState>,

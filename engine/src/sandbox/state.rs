@@ -78,7 +78,7 @@ impl HostState {
         self.wasi =
             wasi::context(&self.output, context.seed, context.started_at, self.watch);
         self.gauge = Arc::new(FuelGauge::new(Arc::clone(&context.budget)));
-        self.calls = Calls::new(&context.budget);
+        self.calls.enter(&context.budget);
         self.context = context;
         true
     }

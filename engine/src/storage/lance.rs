@@ -124,3 +124,97 @@ impl Open {
             && Arc::strong_count(records) == 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::error::Code;
+    use crate::id::{SourceDigest, WorkflowName};
+    use crate::workflow::{Analysis, Workflow};
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::new(name).unwrap()
+    }
+
+    fn workflow(name: &str) -> Workflow {
+        Workflow {
+            name: WorkflowName::new(name).unwrap(),
+            description: String::new(),
+            source: "def run(): ...".into(),
+            digest: SourceDigest::of("def run(): ..."),
+            analysis: Analysis::default(),
+            created_at: Timestamp::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn tenants_share_nothing_and_can_be_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        // A path that LanceDB could take for a URL, if it were not absolute.
+        let root = dir.path().join("db a?b#c%20d ü");
+        let storage = LanceStorage::new(&root);
+        assert!(storage.tenants().await.unwrap().is_empty());
+        let acme = storage.open(&tenant("acme"), "m", 2).await.unwrap();
+        let other = storage.open(&tenant("other"), "m", 2).await.unwrap();
+        acme.library.create(&workflow("a"), &Arc::from([1.0, 0.0])).await.unwrap();
+        assert!(other.library.list().await.unwrap().is_empty());
+        assert_eq!(acme.library.list().await.unwrap().len(), 1);
+        assert_eq!(storage.tenants().await.unwrap(), [tenant("acme"), tenant("other")]);
+        assert!(storage.delete(&tenant("acme")).await.unwrap());
+        assert!(!storage.delete(&tenant("acme")).await.unwrap());
+        assert_eq!(storage.tenants().await.unwrap(), [tenant("other")]);
+        // Whoever still holds the old store cannot bring it back.
+        let error = acme.library.create(&workflow("b"), &Arc::from([1.0, 0.0])).await.unwrap_err();
+        assert_eq!(error.code(), Code::NotFound);
+        let acme = storage.open(&tenant("acme"), "m", 2).await.unwrap();
+        assert!(acme.library.list().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn another_model_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        LanceStorage::new(dir.path()).open(&tenant("acme"), "m", 2).await.unwrap();
+        let storage = LanceStorage::new(dir.path());
+        for _ in 0..2 {
+            let error = storage.open(&tenant("acme"), "n", 3).await.err().unwrap();
+            assert_eq!(error.code(), Code::Unavailable);
+            assert!(error.message().contains("model m (2 dimensions)"), "{error}");
+            storage.open(&tenant("acme"), "m", 2).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_store_is_the_same_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = LanceStorage::new(dir.path());
+        let first = storage.open(&tenant("t0"), "m", 2).await.unwrap();
+        for index in 0..2 * KEPT_OPEN {
+            storage.open(&tenant(&format!("t{index}")), "m", 2).await.unwrap();
+        }
+        let again = storage.open(&tenant("t0"), "m", 2).await.unwrap();
+        assert!(Arc::ptr_eq(&first.library, &again.library));
+        assert!(storage.state.lock().await.open.len() <= KEPT_OPEN);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn two_processes_may_create_the_same_tenant_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("new");
+        let processes: Vec<_> = (0..8)
+            .map(|index| {
+                let storage = LanceStorage::new(&root);
+                tokio::spawn(async move {
+                    let store = storage.open(&tenant("acme"), "m", 2).await?;
+                    let new = workflow(&format!("w{index}"));
+                    store.library.create(&new, &Arc::from([1.0, 0.0])).await
+                })
+            })
+            .collect();
+        for process in processes {
+            process.await.unwrap().unwrap();
+        }
+        let store = LanceStorage::new(&root).open(&tenant("acme"), "m", 2).await.unwrap();
+        assert_eq!(store.library.list().await.unwrap().len(), 8);
+    }
+}

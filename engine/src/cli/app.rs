@@ -1,0 +1,127 @@
+//! What the commands share: settings, output, and an engine once one is needed.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use tracing_subscriber::EnvFilter;
+
+use super::Environment;
+use super::args::Global;
+use super::output::Output;
+use super::progress::waiting;
+use super::settings::Settings;
+use crate::embed::fastembed::FastEmbedder;
+use crate::error::{Error, Result};
+use crate::sandbox::{DEFAULT_MAX_INSTANCES, RuntimeOptions};
+use crate::tools::{CliOptions, Registry};
+use crate::{Engine, Tenant};
+
+/// Linear memory of an instance that has done nothing yet, in bytes, rounded down.
+const FRESH_INSTANCE: u64 = 24 << 20;
+
+/// A command's surroundings.
+pub(super) struct App {
+    pub(super) environment: Environment,
+    pub(super) settings: Settings,
+    pub(super) output: Output,
+    tenant: OnceCell<Tenant>,
+}
+
+impl App {
+    pub(super) const fn new(environment: Environment, settings: Settings, output: Output) -> Self {
+        Self { environment, settings, output, tenant: OnceCell::const_new() }
+    }
+
+    /// The tenant that the settings name. The engine is put together on first use.
+    pub(super) async fn tenant(&self) -> Result<&Tenant> {
+        self.tenant.get_or_try_init(|| self.open()).await
+    }
+
+    async fn open(&self) -> Result<Tenant> {
+        let settings = &self.settings;
+        // Found missing before a component is compiled.
+        let (data, id, tools) = (settings.data()?, settings.tenant()?, self.tools()?);
+        let engine = Engine::builder()
+            .component(self.runtime()?)
+            .data(data)
+            .embedder(self.embedder())
+            .tools(tools)
+            .limits(settings.limits())
+            .build();
+        let engine = waiting(
+            &self.output,
+            "compiling the Python component: once on this machine, some 20 seconds",
+            Box::pin(engine),
+        );
+        engine.await?.tenant(id).await
+    }
+
+    /// The tools that the settings name; none if they name no folder.
+    pub(super) fn tools(&self) -> Result<Registry> {
+        match self.settings.path("tools") {
+            Some(folder) => Registry::from_folder(folder, &self.tool_options()),
+            None => Ok(Registry::empty()),
+        }
+    }
+
+    pub(super) fn tool_options(&self) -> CliOptions {
+        CliOptions {
+            search_path: self.settings.search_path(),
+            scratch: self.settings.temp_dir().to_owned(),
+        }
+    }
+
+    /// The embedding model; nothing is read before something is searched or saved.
+    pub(super) fn embedder(&self) -> Arc<FastEmbedder> {
+        let library = self.settings.path("embedding.onnxruntime").map(ToOwned::to_owned);
+        Arc::new(FastEmbedder::new(self.settings.model(), library))
+    }
+
+    pub(super) fn runtime(&self) -> Result<RuntimeOptions> {
+        // One tree of runs at a time, whose memory bounds its instances. Nested
+        // ones beyond a quarter are queued.
+        let fit = self.settings.limits().memory_bytes / FRESH_INSTANCE;
+        let max_instances = u32::try_from(fit + 4).unwrap_or(u32::MAX).min(DEFAULT_MAX_INSTANCES);
+        let mut options = RuntimeOptions::new(self.settings.component()?);
+        options.max_instances = max_instances;
+        options.cache = self.settings.path("runtime.cache").map(ToOwned::to_owned);
+        Ok(options)
+    }
+
+    /// Writes the records that are on their way.
+    pub(super) async fn flush(&self) -> Result<()> {
+        match self.tenant.get() {
+            Some(tenant) => tenant.flush().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sends what is logged to standard error.
+pub(super) fn start_log(settings: &Settings, flags: &Global, output: &Output) -> Result<()> {
+    let directives = match (flags.quiet, flags.verbose) {
+        (true, _) => "error",
+        (_, 0) => settings.text("log").unwrap_or("warn"),
+        (_, 1) => "warn,repertoire=info",
+        (_, 2) => "warn,repertoire=debug",
+        (_, _) => "debug,repertoire=trace",
+    };
+    let filter = EnvFilter::try_new(directives).map_err(|error| {
+        Error::invalid_argument(format!(
+            "the setting log is {directives:?}, which is no filter: {error}; write for example warn \
+             or repertoire=debug"
+        ))
+    })?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output.has_coloured_stderr())
+        .with_target(flags.verbose > 1);
+    // Fails where a process has a log already: in tests.
+    let _ = if flags.verbose > 1 {
+        subscriber.try_init()
+    } else {
+        subscriber.without_time().try_init()
+    };
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! What the command line can say.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// A searchable library of Python workflows, each run in a WebAssembly sandbox of its own.
+#[derive(Debug, Parser)]
+#[command(
+    name = "repertoire",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "\
+Exit status: 0 done; 1 the workflow failed; 2 wrong use; 3 the host failed.
+
+Examples:
+  repertoire demo
+  repertoire workflows import workflows/
+  repertoire workflows search \"grab JSON from a web address\"
+  repertoire run fetch_json --arg url=https://api.github.com/repos/python/cpython"
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub(super) struct Global {
+    /// Where everything is kept
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) data: Option<OsString>,
+    /// The tools that workflows may call, one YAML file each
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) tools: Option<OsString>,
+    /// Whose library, artifacts and runs
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) tenant: Option<OsString>,
+    /// The Python component
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) component: Option<OsString>,
+    /// Where the compiled component is kept
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) cache: Option<OsString>,
+    /// The embedding model
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) model: Option<OsString>,
+    /// The shared library of ONNX Runtime
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) onnxruntime: Option<OsString>,
+    /// Print one JSON object, for programs
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) json: bool,
+    /// Print no progress, no summaries and no warnings
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub(super) quiet: bool,
+    /// Log more to standard error: -v, -vv, -vvv
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub(super) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Tell the whole story in one screen, on real HTTP, without leaving this machine
+    #[command(after_help = "\
+Everything happens in a fresh directory that is removed afterwards. Each step is checked: the exit
+status is 1 if one does not come out as it should.")]
+    Demo,
+    /// Run a workflow
+    #[command(after_help = "\
+What the workflow prints is shown as it is printed; its result follows.
+
+Examples:
+  repertoire run compute_text_statistics --arg text=\"to be or not to be\"
+  repertoire run summarize_csv --args @arguments.json --json
+  repertoire run render_markdown_table --args - --raw < arguments.json
+  repertoire run fetch_json --arg url=http://localhost:8000/x.json --timeout 5 --fuel 500000000")]
+    Run(Run),
+    /// Run agent code: Python that may search, invoke and save workflows
+    #[command(after_help = "\
+The value of the last expression is the result. `await` is allowed at the top level.
+
+Examples:
+  repertoire exec script.py
+  echo 'workflows.search(\"tables\", limit=3)' | repertoire exec -
+  echo 'workflows.summarize_csv(csv_text=\"a,b\\n1,2\")' | repertoire exec - --json")]
+    Exec(Exec),
+    /// Save, find and look at workflows
+    #[command(subcommand)]
+    Workflows(Workflows),
+    /// Find and call tools
+    #[command(subcommand)]
+    Tools(Tools),
+    /// Values that outlive a run
+    #[command(subcommand)]
+    Artifacts(Artifacts),
+    /// Records of what was run
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Show every setting, its value and where it comes from
+    #[command(after_help = "\
+A setting comes from its flag, else from its environment variable, else from the nearest
+repertoire.toml in this directory or one above it, else it has its default. Paths in a
+repertoire.toml are relative to that file.
+
+Examples:
+  repertoire config
+  REPERTOIRE_FUEL=1000000000 repertoire config --json")]
+    Config,
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  repertoire completions bash > ~/.local/share/bash-completion/completions/repertoire
+  repertoire completions fish > ~/.config/fish/completions/repertoire.fish")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The workflow
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) arguments: Arguments,
+    #[command(flatten)]
+    pub(super) limits: LimitFlags,
+    /// Print a result that is a string without quotes
+    #[arg(long, short, conflicts_with = "json")]
+    pub(super) raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Exec {
+    /// The code, or - for standard input
+    #[arg(value_name = "FILE|-")]
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) limits: LimitFlags,
+    /// Print a result that is a string without quotes
+    #[arg(long, short, conflicts_with = "json")]
+    pub(super) raw: bool,
+}
+
+/// Keyword arguments.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Keyword arguments: a JSON object, @FILE with one, or - for standard input
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub(super) args: Option<String>,
+    /// One keyword argument; what is not JSON is a string. May be repeated
+    #[arg(long = "arg", value_name = "NAME=VALUE")]
+    pub(super) pairs: Vec<String>,
+}
+
+/// Limits of this run, in place of those of the settings.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitFlags {
+    /// Units of fuel, roughly WebAssembly instructions
+    #[arg(long, value_name = "N")]
+    pub(super) fuel: Option<OsString>,
+    /// MiB of memory
+    #[arg(long, value_name = "MIB")]
+    pub(super) memory: Option<OsString>,
+    /// Wall time, waiting for tools included
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) timeout: Option<OsString>,
+    /// Seeds random numbers, so that a run can be repeated
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Workflows {
+    /// Save a workflow. Its source is analysed and not run
+    #[command(after_help = "\
+Workflows are immutable: to change one, delete it and create it anew. The old one stays in its
+history.
+
+Examples:
+  repertoire workflows create greet --source greet.py --description \"Greet somebody\"
+  repertoire workflows create greet --source - < greet.py")]
+    Create {
+        /// Its name: a Python identifier
+        name: String,
+        /// Python with a function `run`; - for standard input
+        #[arg(long, value_name = "FILE|-")]
+        source: PathBuf,
+        /// What it does, in the words one would search for [default: its docstring]
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        description: String,
+    },
+    /// List all workflows
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a workflow: how to call it, what it does, its source
+    Get {
+        /// Its name
+        name: String,
+        /// Print the source and nothing else
+        #[arg(long, conflicts_with = "json")]
+        source: bool,
+    },
+    /// Find workflows by what they are for
+    #[command(after_help = "\
+The search is by meaning: words need not match.
+
+Example:
+  repertoire workflows search \"grab JSON from a web address\"")]
+    Search {
+        /// What you want to do
+        query: String,
+        /// The most results
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
+        limit: usize,
+    },
+    /// Delete a workflow. It stays in its history
+    Delete {
+        /// Its name
+        name: String,
+    },
+    /// Make the library agree with a folder of .py files
+    #[command(after_help = "\
+Files that have not changed do nothing. Workflows without a file are left alone.
+
+Example:
+  repertoire workflows import workflows/")]
+    Import {
+        /// The folder
+        directory: PathBuf,
+    },
+    /// Show everything that a name has meant
+    History {
+        /// The name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Tools {
+    /// List all tools and their recipes
+    #[command(visible_alias = "ls")]
+    List,
+    /// Find tools by what they are for
+    Search {
+        /// What you want to do
+        query: String,
+        /// The most results
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
+        limit: usize,
+    },
+    /// Call a tool, or one of its recipes
+    #[command(after_help = "\
+Examples:
+  repertoire tools call curl.get --arg url=https://example.org
+  repertoire tools call curl --args '{\"url\": \"https://example.org\", \"head\": true}'")]
+    Call {
+        /// The tool, and after a dot one of its recipes
+        #[arg(value_name = "TOOL[.RECIPE]")]
+        tool: String,
+        #[command(flatten)]
+        arguments: Arguments,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Artifacts {
+    /// List all artifacts
+    #[command(visible_alias = "ls")]
+    List,
+    /// Print an artifact's content
+    Get {
+        /// Its name
+        name: String,
+    },
+    /// Save a file as an artifact; what had the name before is replaced
+    #[command(after_help = "\
+Examples:
+  repertoire artifacts put report.md --file report.md
+  echo '{\"a\": 1}' | repertoire artifacts put numbers --file - --kind json")]
+    Put {
+        /// Its name
+        name: String,
+        /// The content, or - for standard input
+        #[arg(long, value_name = "FILE|-")]
+        file: PathBuf,
+        /// What the content is [default: json if the file's name ends so, else text if it is
+        /// UTF-8, else binary]
+        #[arg(long)]
+        kind: Option<Kind>,
+        /// What it is for
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        description: String,
+    },
+    /// Delete an artifact
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+/// What an artifact holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    /// A JSON value
+    Json,
+    /// UTF-8
+    Text,
+    /// Bytes
+    Binary,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Runs {
+    /// List the newest runs
+    #[command(visible_alias = "ls")]
+    List {
+        /// How many
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Show what is recorded of a run
+    Show {
+        /// Its id, as `runs list` and --json show it
+        id: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,327 @@
+//! Settings: from flags, else the environment, else the nearest `repertoire.toml`, else defaults.
+//!
+//! [`KEYS`] is the one list of what can be set; the file, the environment, the
+//! flags and `repertoire config` all go by it.
+
+mod file;
+mod value;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Environment;
+use super::args::{Global, LimitFlags};
+use crate::error::{Error, Result};
+use crate::id::TenantId;
+use crate::limits::Limits;
+use crate::schema::nearest;
+
+pub(super) use value::Value;
+use value::Kind;
+
+const MIB: u64 = 1 << 20;
+
+/// What all environment variables of ours begin with.
+const PREFIX: &str = "REPERTOIRE_";
+
+/// Something that can be set.
+struct Key {
+    /// As in `repertoire.toml`, and in `repertoire config`.
+    name: &'static str,
+    /// The environment variable.
+    variable: &'static str,
+    /// The flag; empty if it has none.
+    flag: &'static str,
+    kind: Kind,
+}
+
+const KEYS: [Key; 14] = [
+    key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
+    key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
+    key("tenant", "REPERTOIRE_TENANT", "--tenant", Kind::Text),
+    key("log", "REPERTOIRE_LOG", "", Kind::Text),
+    key("runtime.component", "REPERTOIRE_COMPONENT", "--component", Kind::Path),
+    key("runtime.cache", "REPERTOIRE_CACHE", "--cache", Kind::Path),
+    key("embedding.model", "REPERTOIRE_MODEL", "--model", Kind::Path),
+    key("embedding.onnxruntime", "REPERTOIRE_ONNXRUNTIME", "--onnxruntime", Kind::Path),
+    key("limits.fuel", "REPERTOIRE_FUEL", "--fuel", Kind::Count),
+    key("limits.memory_mib", "REPERTOIRE_MEMORY_MIB", "--memory", Kind::Count),
+    key("limits.timeout_seconds", "REPERTOIRE_TIMEOUT_SECONDS", "--timeout", Kind::Seconds),
+    key("limits.output_bytes", "REPERTOIRE_OUTPUT_BYTES", "", Kind::Count),
+    key("limits.host_calls", "REPERTOIRE_HOST_CALLS", "", Kind::Count),
+    key("limits.depth", "REPERTOIRE_DEPTH", "", Kind::Count),
+];
+
+const fn key(
+    name: &'static str,
+    variable: &'static str,
+    flag: &'static str,
+    kind: Kind,
+) -> Key {
+    Key { name, variable, flag, kind }
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A flag.
+    Flag(&'static str),
+    /// An environment variable.
+    Variable(&'static str),
+    /// A line of a `repertoire.toml`.
+    File(PathBuf, usize),
+    /// Files beside the program, as `make install` puts them.
+    Installation,
+    /// Nobody set it.
+    Default,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Variable(variable) => f.write_str(variable),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Installation => f.write_str("installation"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// All settings, each with where it comes from.
+#[derive(Debug)]
+pub(super) struct Settings {
+    values: BTreeMap<&'static str, (Value, Origin)>,
+    /// Environment variables that look like settings and are none, each with the nearest.
+    pub(super) unknown_variables: Vec<String>,
+    search_path: Option<OsString>,
+    temp_dir: PathBuf,
+}
+
+impl Settings {
+    /// Puts the settings together.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if a value is not of its
+    /// kind or a file has a key that there is not, naming the place.
+    pub(super) fn read(
+        environment: &Environment,
+        flags: &Global,
+        limits: Option<&LimitFlags>,
+    ) -> Result<Self> {
+        let mut values = defaults(environment);
+        if let Some(path) = file::find(&environment.current_dir) {
+            for (name, value, line) in file::read(&path)? {
+                values.insert(name, (value, Origin::File(path.clone(), line)));
+            }
+        }
+        for key in &KEYS {
+            // An empty variable is how one unsets a variable for one command.
+            let variable = environment.variable(key.variable).filter(|text| !text.is_empty());
+            if let Some(text) = variable {
+                let value = key.kind.parse(text, &environment.current_dir).map_err(|problem| {
+                    Error::invalid_argument(format!("environment variable {}: {problem}", key.variable))
+                })?;
+                values.insert(key.name, (value, Origin::Variable(key.variable)));
+            }
+            if let Some(text) = flag(key.name, flags, limits) {
+                let value = key.kind.parse(text, &environment.current_dir).map_err(|problem| {
+                    Error::invalid_argument(format!("{}: {problem}", key.flag))
+                })?;
+                values.insert(key.name, (value, Origin::Flag(key.flag)));
+            }
+        }
+        let settings = Self {
+            values,
+            unknown_variables: unknown_variables(environment),
+            search_path: environment.variable("PATH").map(ToOwned::to_owned),
+            temp_dir: environment.temp_dir.clone(),
+        };
+        settings.tenant()?;
+        Ok(settings)
+    }
+
+    /// Every setting by name, with its value, if it has one, and where that comes from.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, Option<&Value>, &Origin)> {
+        KEYS.iter().map(|key| match self.values.get(key.name) {
+            Some((value, origin)) => (key.name, Some(value), origin),
+            None => (key.name, None, &Origin::Default),
+        })
+    }
+
+    /// The path that a setting names.
+    pub(super) fn path(&self, name: &str) -> Option<&Path> {
+        match self.values.get(name) {
+            Some((Value::Path(path), _)) => Some(path),
+            _ => None,
+        }
+    }
+
+    fn required(&self, name: &'static str) -> Result<&Path> {
+        self.path(name).ok_or_else(|| {
+            let key = KEYS.iter().find(|key| key.name == name);
+            let (flag, variable) = key.map_or(("", ""), |key| (key.flag, key.variable));
+            Error::unavailable(format!(
+                "the setting {name} has no value: run `make setup` in a checkout and stay in it, or \
+                 say where it is with {flag}, {variable} or a repertoire.toml"
+            ))
+        })
+    }
+
+    /// Where everything is kept.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if there is neither a setting nor
+    /// a home directory.
+    pub(super) fn data(&self) -> Result<&Path> {
+        self.required("data")
+    }
+
+    /// The Python component.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub(super) fn component(&self) -> Result<&Path> {
+        self.required("runtime.component")
+    }
+
+    /// The embedding model's directory; if nobody said, one that cannot be read, so that the
+    /// complaint comes from whoever needs the model.
+    pub(super) fn model(&self) -> &Path {
+        self.path("embedding.model").unwrap_or_else(|| Path::new("build/model"))
+    }
+
+    /// Whose view.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if it is no tenant's name.
+    pub(super) fn tenant(&self) -> Result<TenantId> {
+        TenantId::new(self.text("tenant").unwrap_or("default"))
+    }
+
+    /// A setting that is text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        match self.values.get(name) {
+            Some((Value::Text(text), _)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        match self.values.get(name) {
+            Some((Value::Count(count), _)) => *count,
+            _ => 0,
+        }
+    }
+
+    /// The limits of a run.
+    pub(super) fn limits(&self) -> Limits {
+        let wall_time = match self.values.get("limits.timeout_seconds") {
+            Some((Value::Seconds(time), _)) => *time,
+            _ => Limits::default().wall_time,
+        };
+        Limits {
+            fuel: self.count("limits.fuel"),
+            memory_bytes: self.count("limits.memory_mib").saturating_mul(MIB),
+            wall_time,
+            output_bytes: self.count("limits.output_bytes"),
+            host_calls: self.count("limits.host_calls"),
+            depth: u32::try_from(self.count("limits.depth")).unwrap_or(u32::MAX),
+            ..Limits::default()
+        }
+    }
+
+    /// Where tools' commands are looked for.
+    pub(super) fn search_path(&self) -> Option<OsString> {
+        self.search_path.clone()
+    }
+
+    /// Where temporary files go.
+    pub(super) fn temp_dir(&self) -> &Path {
+        &self.temp_dir
+    }
+}
+
+fn flag<'a>(
+    name: &str,
+    global: &'a Global,
+    limits: Option<&'a LimitFlags>,
+) -> Option<&'a OsString> {
+    match name {
+        "data" => global.data.as_ref(),
+        "tools" => global.tools.as_ref(),
+        "tenant" => global.tenant.as_ref(),
+        "runtime.component" => global.component.as_ref(),
+        "runtime.cache" => global.cache.as_ref(),
+        "embedding.model" => global.model.as_ref(),
+        "embedding.onnxruntime" => global.onnxruntime.as_ref(),
+        "limits.fuel" => limits?.fuel.as_ref(),
+        "limits.memory_mib" => limits?.memory.as_ref(),
+        "limits.timeout_seconds" => limits?.timeout.as_ref(),
+        _ => None,
+    }
+}
+
+fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)> {
+    let limits = Limits::default();
+    let mut values = BTreeMap::new();
+    let mut set = |name, value| {
+        values.insert(name, (value, Origin::Default));
+    };
+    if let Some(data) = &environment.data_dir {
+        set("data", Value::Path(data.join("repertoire")));
+    }
+    if let Some(cache) = &environment.cache_dir {
+        set("runtime.cache", Value::Path(cache.join("repertoire/compiled")));
+    }
+    set("tenant", Value::Text("default".to_owned()));
+    set("log", Value::Text("warn".to_owned()));
+    set("limits.fuel", Value::Count(limits.fuel));
+    set("limits.memory_mib", Value::Count(limits.memory_bytes / MIB));
+    set("limits.timeout_seconds", Value::Seconds(limits.wall_time.max(Duration::from_millis(1))));
+    set("limits.output_bytes", Value::Count(limits.output_bytes));
+    set("limits.host_calls", Value::Count(limits.host_calls));
+    set("limits.depth", Value::Count(u64::from(limits.depth)));
+    let prefix = environment.executable.parent().and_then(Path::parent);
+    if let Some(share) = prefix.map(|prefix| prefix.join("share/repertoire")) {
+        for (name, file) in [
+            ("runtime.component", "python.wasm"),
+            ("embedding.model", "model"),
+            ("embedding.onnxruntime", "lib/libonnxruntime.so"),
+            ("tools", "tools"),
+        ] {
+            let path = share.join(file);
+            if path.exists() {
+                values.insert(name, (Value::Path(path), Origin::Installation));
+            }
+        }
+    }
+    values
+}
+
+/// Variables that begin as ours do and are none: a typing mistake, most likely.
+fn unknown_variables(environment: &Environment) -> Vec<String> {
+    let is_unknown = |name: &str| {
+        name.starts_with(PREFIX) && !KEYS.iter().any(|key| key.variable == name)
+    };
+    let names = environment.variables.iter().filter_map(|(name, _)| name.to_str());
+    names
+        .filter(|name| is_unknown(name))
+        .map(|name| {
+            // The common beginning would make everything look alike.
+            let bare = |name: &'static str| name.trim_start_matches(PREFIX);
+            let near = nearest(name.trim_start_matches(PREFIX), KEYS.map(|key| bare(key.variable)));
+            let hint = near.map(|near| format!("; did you mean {PREFIX}{near}?")).unwrap_or_default();
+            format!("environment variable {name} means nothing{hint}")
+        })
+        .collect()
+}
+
+fn hint<const N: usize>(name: &str, known: [&'static str; N]) -> String {
+    nearest(name, known.into_iter()).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! `repertoire.toml`: found upwards, and refused with the line of what is wrong.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::value::{Kind, Value};
+use super::{KEYS, hint};
+use crate::error::{Error, Result};
+
+const NAME: &str = "repertoire.toml";
+
+/// The largest file that is read. A complete one has less than a KiB.
+const MAX_FILE: u64 = 64 << 10;
+
+/// The nearest file in a directory or above it.
+pub(super) fn find(from: &Path) -> Option<PathBuf> {
+    from.ancestors().map(|directory| directory.join(NAME)).find(|path| path.exists())
+}
+
+/// What a file sets: name, value, line.
+pub(super) fn read(path: &Path) -> Result<Vec<(&'static str, Value, usize)>> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| {
+        let hint = match error.kind() {
+            ErrorKind::InvalidData => ": it is not UTF-8",
+            ErrorKind::IsADirectory => ": it is a directory",
+            _ => "",
+        };
+        Error::invalid_argument(format!("cannot read {shown}{hint}")).with_source(error)
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_FILE {
+        return Err(Error::invalid_argument(format!(
+            "{shown} has {size} bytes, and settings at most {MAX_FILE}"
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let at = |position: usize| {
+        let before = text.get(..position).unwrap_or(&text);
+        before.matches('\n').count() + 1
+    };
+    let document = DeTable::parse(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| at(span.start));
+        Error::invalid_argument(format!("{shown}:{line}: {}", error.message()))
+    })?;
+    // An empty base if the file lies in the current directory and was named so.
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut found = Vec::new();
+    for (key, value) in document.get_ref() {
+        let name = key.get_ref().as_ref();
+        match value.get_ref() {
+            DeValue::Table(section) if is_section(name) => {
+                for (key, value) in section {
+                    let name = format!("{name}.{}", key.get_ref());
+                    found.push((name, key.span().start, value));
+                }
+            }
+            _ => found.push((name.to_owned(), key.span().start, value)),
+        }
+    }
+    found
+        .into_iter()
+        .map(|(name, position, value)| {
+            let line = at(position);
+            let refuse =
+                |problem: String| Error::invalid_argument(format!("{shown}:{line}: {problem}"));
+            let key = KEYS.iter().find(|key| key.name == name).ok_or_else(|| {
+                refuse(if is_section(&name) {
+                    format!("{name} is a section: write [{name}] on a line of its own")
+                } else {
+                    format!("there is no setting {name}{}", known(&name))
+                })
+            })?;
+            let value =
+                parse(key.kind, value, base).map_err(|problem| refuse(format!("{name}: {problem}")))?;
+            Ok((key.name, value, line))
+        })
+        .collect()
+}
+
+fn is_section(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(section, _)| section == name))
+}
+
+/// The nearest setting, or, where none is near, all of them.
+fn known(name: &str) -> String {
+    let names = KEYS.map(|key| key.name);
+    let near = hint(name, names);
+    if !near.is_empty() {
+        return near;
+    }
+    // `fuel` outside of its section is not near `limits.fuel` in letters.
+    let inside = names.iter().find(|known| known.split_once('.').is_some_and(|(_, key)| key == name));
+    match inside {
+        Some(inside) => format!("; did you mean {inside}?"),
+        None => format!("; there are {}", names.join(", ")),
+    }
+}
+
+fn parse(kind: Kind, value: &Spanned<DeValue<'_>>, base: &Path) -> Result<Value, String> {
+    let text = match (kind, value.get_ref()) {
+        (Kind::Path | Kind::Text, DeValue::String(text)) => text.as_ref(),
+        (Kind::Count | Kind::Seconds, DeValue::Integer(number)) if number.radix() == 10 => {
+            number.as_str()
+        }
+        (Kind::Seconds, DeValue::Float(number)) => number.as_str(),
+        (Kind::Path | Kind::Text, other) => {
+            return Err(format!("expected a string, found {}", article(other.type_str())));
+        }
+        (Kind::Count | Kind::Seconds, other) => {
+            return Err(format!("expected a number, found {}", article(other.type_str())));
+        }
+    };
+    kind.parse(OsStr::new(text), base)
+}
+
+fn article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}

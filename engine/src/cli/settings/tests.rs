@@ -1,0 +1,76 @@
+use clap::Parser;
+
+use super::super::args::Cli;
+use super::*;
+
+/// The settings of a command in a directory with this `repertoire.toml`.
+fn settings(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Settings> {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("repertoire.toml"), file).unwrap();
+    let below = dir.path().join("a/b");
+    std::fs::create_dir_all(&below).unwrap();
+    let environment = Environment {
+        variables: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        current_dir: below,
+        data_dir: Some("/home/u/.local/share".into()),
+        cache_dir: Some("/home/u/.cache".into()),
+        ..Environment::default()
+    };
+    let command = ["repertoire", "config"].iter().chain(flags);
+    Settings::read(&environment, &Cli::try_parse_from(command).unwrap().global, None)
+}
+
+fn refused(file: &str) -> String {
+    let message = settings(file, &[], &[]).unwrap_err().chain();
+    message.split_once("repertoire.toml").unwrap().1.to_owned()
+}
+
+#[test]
+fn flags_then_environment_then_file_then_defaults() {
+    let file = "tenant = \"file\"\ntools = \"tools\"\n[limits]\nfuel = 1_000\ntimeout_seconds = 0.5\n";
+    let found = settings(file, &[("REPERTOIRE_TENANT", "variable")], &["--tenant", "flag"]).unwrap();
+    assert_eq!(found.tenant().unwrap().as_str(), "flag");
+    let found = settings(file, &[("REPERTOIRE_TENANT", "variable")], &[]).unwrap();
+    assert_eq!(found.tenant().unwrap().as_str(), "variable");
+    let found = settings(file, &[("REPERTOIRE_TENANT", "")], &[]).unwrap();
+    assert_eq!(found.tenant().unwrap().as_str(), "file");
+    assert_eq!(found.limits().fuel, 1000);
+    assert_eq!(found.limits().wall_time, Duration::from_millis(500));
+    assert_eq!(found.limits().depth, Limits::default().depth);
+    assert_eq!(found.data().unwrap(), Path::new("/home/u/.local/share/repertoire"));
+    // Relative to the file, not to where one stands.
+    let tools = found.path("tools").unwrap();
+    assert!(tools.ends_with("tools") && !tools.to_string_lossy().contains("a/b"), "{tools:?}");
+}
+
+#[test]
+fn every_default_is_the_engines() {
+    assert_eq!(settings("", &[], &[]).unwrap().limits(), Limits::default());
+}
+
+#[test]
+fn mistakes_name_their_line() {
+    for (file, expected) in [
+        ("\ntenat = \"a\"", ":2: there is no setting tenat; did you mean tenant?"),
+        ("[limits]\nful = 1", ":2: there is no setting limits.ful; did you mean limits.fuel?"),
+        ("fuel = 1", ":1: there is no setting fuel; did you mean limits.fuel?"),
+        ("data = 3", ":1: data: expected a string, found an integer"),
+        ("[limits]\nfuel = \"3\"", ":2: limits.fuel: expected a number, found a string"),
+        ("[limits]\ndepth = 0", ":2: limits.depth: 0 would let nothing run; use at least 1"),
+        ("limits = 3", ":1: limits is a section: write [limits] on a line of its own"),
+    ] {
+        assert_eq!(refused(file), expected);
+    }
+    assert!(refused("a = = 1").starts_with(":1: "));
+    assert!(refused("zzzzzzzz = 1").contains("there are data, tools"));
+}
+
+#[test]
+fn variables_that_mean_nothing_are_named() {
+    let found = settings("", &[("REPERTOIRE_FUL", "1")], &[]).unwrap();
+    assert_eq!(
+        found.unknown_variables,
+        ["environment variable REPERTOIRE_FUL means nothing; did you mean REPERTOIRE_FUEL?"]
+    );
+    assert!(settings("", &[("REPERTOIRE_FUEL", "-1")], &[]).is_err());
+}

@@ -1,0 +1,88 @@
+//! What a setting can be.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A year: as good as no limit.
+const MAX_SECONDS: f64 = 366.0 * 24.0 * 3600.0;
+
+/// What a setting's value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A path.
+    Path,
+    /// Text.
+    Text,
+    /// A whole number, at least 1.
+    Count,
+    /// A number of seconds, more than 0.
+    Seconds,
+}
+
+/// A setting's value.
+#[derive(Debug, Clone, PartialEq)]
+pub(in super::super) enum Value {
+    /// A path.
+    Path(PathBuf),
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Count(u64),
+    /// A length of time.
+    Seconds(Duration),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Text(text) => f.write_str(text),
+            Self::Count(count) => f.write_str(&super::super::text::thousands(*count)),
+            Self::Seconds(time) => time.as_secs_f64().fmt(f),
+        }
+    }
+}
+
+impl serde::Serialize for Value {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Path(path) => path.to_string_lossy().serialize(serializer),
+            Self::Text(text) => text.serialize(serializer),
+            Self::Count(count) => count.serialize(serializer),
+            Self::Seconds(time) => time.as_secs_f64().serialize(serializer),
+        }
+    }
+}
+
+impl Kind {
+    /// Reads a value; a relative path is relative to `base`. The error is what is wrong with it.
+    pub(super) fn parse(self, text: &OsStr, base: &Path) -> Result<Value, String> {
+        if self == Self::Path {
+            if text.is_empty() {
+                return Err("the path is empty".to_owned());
+            }
+            return Ok(Value::Path(base.join(text)));
+        }
+        let text = text.to_str().ok_or_else(|| "the value is not UTF-8".to_owned())?.trim();
+        match self {
+            Self::Path | Self::Text => Ok(Value::Text(text.to_owned())),
+            Self::Count => {
+                // Fuel is counted in thousands of millions: let people group the digits.
+                let digits = text.replace('_', "");
+                match digits.parse() {
+                    Ok(0) => Err("0 would let nothing run; use at least 1".to_owned()),
+                    Ok(count) => Ok(Value::Count(count)),
+                    Err(_) => Err(format!("{text:?} is not a whole number from 1 to {}", u64::MAX)),
+                }
+            }
+            Self::Seconds => match text.parse::<f64>() {
+                Ok(seconds) if seconds > 0.0 && seconds <= MAX_SECONDS => {
+                    Ok(Value::Seconds(Duration::from_secs_f64(seconds)))
+                }
+                _ => Err(format!("{text:?} is not a number of seconds above 0 and below a year")),
+            },
+        }
+    }
+}

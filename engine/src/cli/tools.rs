@@ -1,0 +1,76 @@
+//! `repertoire tools`
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::app::App;
+use super::args::Tools;
+use super::output::{Output, Style};
+use super::{Exit, input, run, text, wire};
+use crate::error::Result;
+use crate::tools::{CallContext, ToolInfo};
+
+pub(super) async fn dispatch(app: &App, command: Tools) -> Result<Exit> {
+    // No sandbox is needed for any of these.
+    let tools = app.tools()?;
+    match command {
+        Tools::List => list(app, &tools.list()),
+        Tools::Search { query, limit } => {
+            list(app, &tools.search(&query, limit, app.embedder().as_ref()).await?)
+        }
+        Tools::Call { tool, arguments } => {
+            let arguments = input::arguments(&arguments).await?;
+            let (tool, recipe) = tool.split_once('.').unwrap_or((tool.as_str(), ""));
+            let tenant = app.settings.tenant()?;
+            let context = CallContext { tenant, run: None, deadline: None };
+            let value = tools.call(tool, recipe, &arguments, &context).await?;
+            if app.output.json {
+                let answer = wire::Answer { value: Some(&value), ..wire::Answer::default() };
+                app.output.object(&answer)?;
+            } else {
+                run::show_value(&app.output, &value, true)?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn list(app: &App, tools: &[Arc<ToolInfo>]) -> Result<Exit> {
+    #[derive(Serialize)]
+    struct Listing<'a> {
+        tools: Vec<wire::Tool<'a>>,
+    }
+    let output = &app.output;
+    if output.json {
+        output.object(&Listing { tools: tools.iter().map(|tool| tool.as_ref().into()).collect() })?;
+        return Ok(Exit::Done);
+    }
+    if tools.is_empty() {
+        output.note("there are no tools; name a folder of tool files with --tools or the setting tools");
+    }
+    for tool in tools {
+        output.print(&described(output, tool))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn described(output: &Output, tool: &ToolInfo) -> String {
+    let name = output.paint(Style::Heading, tool.name.as_str());
+    let mut lines = format!("{name}  {}\n", text::visible(&text::shortened(&tool.description, 90)));
+    for callable in &tool.callables {
+        let dot = if callable.name.is_empty() { "" } else { "." };
+        let parameters: Vec<String> = callable
+            .parameters
+            .iter()
+            .map(|p| if p.required { p.name.clone() } else { format!("{}=…", p.name) })
+            .collect();
+        let call = format!("{}{dot}{}({})", tool.name, callable.name, parameters.join(", "));
+        lines.push_str(&format!("    {}\n", text::visible(&call)));
+        if !callable.name.is_empty() && !callable.description.is_empty() {
+            let what = text::visible(&text::shortened(&callable.description, 88));
+            lines.push_str(&format!("        {}\n", output.paint(Style::Faint, &what)));
+        }
+    }
+    lines
+}

@@ -1,0 +1,8 @@
+"""Fetch a page.
+
+With more to say.
+"""
+
+def run(url: str) -> str:
+    """Something else."""
+    return url

@@ -1,0 +1,4 @@
+import asyncio
+
+async def run():
+    await asyncio.Event().wait()

@@ -1,0 +1,5 @@
+import json
+value = json.loads("{")
+
+def run():
+    return 1

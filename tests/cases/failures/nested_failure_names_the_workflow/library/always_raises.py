@@ -1,0 +1,2 @@
+def run(number: int) -> int:
+    raise ValueError(f"{number} is not enough")

@@ -1,0 +1,2 @@
+def run():
+    return workflows.always_raises(number=3)

@@ -1,0 +1,2 @@
+def run():
+    return tools.test.fail(message="the service says no")

@@ -1,0 +1,4 @@
+import re
+
+def run():
+    return bool(re.match(r"(a|a)*$", "a" * 40 + "b"))

@@ -1,0 +1,2 @@
+def run():
+    return str(10**5000)

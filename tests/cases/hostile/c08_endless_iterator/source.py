@@ -1,0 +1,4 @@
+import itertools
+
+def run():
+    return sum(itertools.repeat(1))

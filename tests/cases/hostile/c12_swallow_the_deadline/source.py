@@ -1,0 +1,6 @@
+def run():
+    while True:
+        try:
+            tools.test.hang()
+        except BaseException:
+            print("again")

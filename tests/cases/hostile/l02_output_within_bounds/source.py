@@ -1,0 +1,3 @@
+def run():
+    print("A" * 500_000)
+    return "done"

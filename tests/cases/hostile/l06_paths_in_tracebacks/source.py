@@ -1,0 +1,2 @@
+def run():
+    tools.test.echo(x=object())

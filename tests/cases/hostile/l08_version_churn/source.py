@@ -1,0 +1,3 @@
+def run():
+    while True:
+        artifacts.save("same", b"x")

@@ -1,0 +1,2 @@
+def run(n: int):
+    return eval("(" * n + "1" + ")" * n)

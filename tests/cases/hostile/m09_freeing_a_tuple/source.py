@@ -1,0 +1,6 @@
+def run(n: int):
+    nested = None
+    for _ in range(n):
+        nested = (nested,)
+    del nested
+    return "ok"

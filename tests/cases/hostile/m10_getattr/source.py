@@ -1,0 +1,6 @@
+def run():
+    class Endless:
+        def __getattr__(self, name):
+            return getattr(self, name + "x")
+
+    Endless().x

@@ -1,0 +1,4 @@
+import wit_world.imports.tools as raw
+
+def run():
+    raw.call("test", "echo", "A" * (60 << 20))

@@ -1,0 +1,2 @@
+def run():
+    raise Exception("E" * (20 << 20))

@@ -1,0 +1,1 @@
+def run(n: int): return workflows.pong(n=n + 1)

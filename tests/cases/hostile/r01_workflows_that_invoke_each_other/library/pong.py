@@ -1,0 +1,1 @@
+def run(n: int): return workflows.ping(n=n + 1)

@@ -1,0 +1,2 @@
+def run():
+    return workflows.count_down_catching(n=0)

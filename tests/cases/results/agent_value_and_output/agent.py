@@ -1,0 +1,3 @@
+print("hello")
+x = 20
+x + 22

@@ -1,0 +1,4 @@
+def run():
+    ring = []
+    ring.append({"ring": ring})
+    return ring

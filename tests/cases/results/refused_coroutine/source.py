@@ -1,0 +1,4 @@
+async def later(): ...
+
+def run():
+    return {"answer": later()}

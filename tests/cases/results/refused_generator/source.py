@@ -1,0 +1,2 @@
+def run():
+    return (n for n in range(3))

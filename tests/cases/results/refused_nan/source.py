@@ -1,0 +1,2 @@
+def run():
+    return [1.0, float("nan")]

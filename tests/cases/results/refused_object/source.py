@@ -1,0 +1,4 @@
+class Thing: ...
+
+def run():
+    return [Thing()]

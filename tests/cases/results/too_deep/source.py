@@ -1,0 +1,5 @@
+def run(n: int):
+    nested = 1
+    for _ in range(n):
+        nested = [nested]
+    return nested
