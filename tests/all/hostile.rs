@@ -75,6 +75,13 @@ async fn sing(other: &Tenant, n: usize) -> Result<Duration, String> {
     }
 }
 
+/// Keeps the longest time, or the first problem.
+fn note(slowest: &Mutex<Result<Duration, String>>, sung: Result<Duration, String>) {
+    let mut slowest = slowest.lock().unwrap();
+    let known = std::mem::replace(&mut *slowest, Ok(Duration::ZERO));
+    *slowest = known.and_then(|known| sung.map(|sung| sung.max(known)));
+}
+
 async fn attack(case: &Case, bench: &Bench, other: &Tenant, baseline: Footprint) -> Result<(), String> {
     let known = bench.tenant.runs(usize::MAX).await.map_err(|error| error.chain())?.len();
     let (over, slowest) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Ok(Duration::ZERO))));
@@ -84,13 +91,8 @@ async fn attack(case: &Case, bench: &Bench, other: &Tenant, baseline: Footprint)
             let mut n = 0;
             while !over.load(Ordering::SeqCst) {
                 let sung = sing(&other, n).await;
-                let mut slowest = slowest.lock().unwrap();
-                *slowest = match (std::mem::replace(&mut *slowest, Ok(Duration::ZERO)), sung) {
-                    (Ok(a), Ok(b)) => Ok(a.max(b)),
-                    (Err(problem), _) | (_, Err(problem)) => Err(problem),
-                };
-                drop(slowest);
                 n += 1;
+                note(&slowest, sung);
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }

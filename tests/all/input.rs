@@ -43,7 +43,21 @@ async fn arguments_that_do_not_fit() {
     ] {
         messages.push(refused(&tenant, arguments).await);
     }
-    insta::assert_snapshot!(messages.join("\n"), @"");
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    invalid-argument: workflow fetch: argument url is missing (it takes url, tags, timeout, mode, depth)
+    invalid-argument: workflow fetch: argument url: 1 is not of type "string" (it takes url, tags, timeout, mode, depth)
+    invalid-argument: workflow fetch: argument url: null is not of type "string" (it takes url, tags, timeout, mode, depth)
+    invalid-argument: workflow fetch: there is no parameter "tiemout"; did you mean timeout? (it takes url, tags, timeout, mode, depth)
+    invalid-argument: workflow fetch: there is no parameter "frobnicate" (it takes url, tags, timeout, mode, depth)
+    invalid-argument: workflow fetch: argument tags at /1: 2 is not of type "string" (it takes url, tags, timeout, mode, depth)
+    invalid-argument: workflow fetch: argument timeout: 1.5 is not of type "integer" (it takes url, tags, timeout, mode, depth)
+    invalid-argument: workflow fetch: argument timeout: true is not of type "integer" (it takes url, tags, timeout, mode, depth)
+    invalid-argument: workflow fetch: argument mode: "xml" is not one of "text" or "json" (it takes url, tags, timeout, mode, depth)
+    invalid-argument: workflow fetch: arguments must be a JSON object of keyword arguments, for example {"name": 1}
+    invalid-argument: workflow fetch: arguments must be a JSON object of keyword arguments, for example {"name": 1}
+    invalid-argument: workflow fetch: arguments must be a JSON object of keyword arguments, for example {"name": 1}
+    invalid-argument: not JSON: EOF while parsing an object at line 1 column 1
+    "#);
     // Each of them was refused before anything ran, and this is what they are refused for.
     assert!(tenant.runs(1).await.unwrap().is_empty());
     for arguments in [json!({"url": "x"}), json!({"url": "x", "depth": 2, "timeout": 4, "mode": "json", "tags": ["a"]})] {
@@ -106,7 +120,33 @@ async fn names_that_are_none() {
         }
         messages.push(error.message().split("; use").next().unwrap().to_owned());
     }
-    insta::assert_snapshot!(messages.join("\n"), @"");
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    "" is not a workflow's name: it is empty
+    "1st" is not a workflow's name: it is not a Python identifier
+    "fetch-json" is not a workflow's name: it is not a Python identifier
+    "fetch json" is not a workflow's name: it is not a Python identifier
+    "class" is not a workflow's name: it is a Python keyword
+    "None" is not a workflow's name: it is a Python keyword
+    "invoke" is not a workflow's name: `workflows.invoke` has a meaning of its own
+    "search" is not a workflow's name: `workflows.search` has a meaning of its own
+    "_private" is not a workflow's name: it begins with an underscore
+    "__init__" is not a workflow's name: it begins with an underscore
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" is not a workflow's name: it is longer than 64 characters
+    "fetch_jsоn" is not a workflow's name: it has characters outside ASCII
+    "ﬁnd" is not a workflow's name: it has characters outside ASCII
+    "名前" is not a workflow's name: it has characters outside ASCII
+    "../x" is not a workflow's name: it is not a Python identifier
+    "/etc/passwd" is not a workflow's name: it is not a Python identifier
+    "a.b" is not a workflow's name: it is not a Python identifier
+    "a\'b" is not a workflow's name: it is not a Python identifier
+    "a\"b" is not a workflow's name: it is not a Python identifier
+    "x\' OR \'1\'=\'1" is not a workflow's name: it is not a Python identifier
+    "x; DROP TABLE workflows" is not a workflow's name: it is not a Python identifier
+    "a\0" is not a workflow's name: it is not a Python identifier
+    "a\n" is not a workflow's name: it is not a Python identifier
+    "\u{202e}x" is not a workflow's name: it has characters outside ASCII
+    " " is not a workflow's name: it is not a Python identifier
+    "#);
     assert!(tenant.workflows().await.unwrap().is_empty());
     let longest = "x".repeat(64);
     for name in ["a", "fetch_json", "match", "type", longest.as_str()] {
@@ -145,12 +185,29 @@ async fn sources_that_are_no_workflows() {
             }
             Err(error) => {
                 assert_eq!(error.code(), Code::InvalidSource, "{source:?}: {error}");
-                error.message().to_owned()
+                error.message().lines().next().unwrap_or_default().to_owned()
             }
         };
         messages.push(format!("{shown:?}: {line}"));
     }
-    insta::assert_snapshot!(messages.join("\n"), @"");
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    "": the source has no function `run`; add `def run(...)` or `async def run(...)` at its top level
+    "    return 1": line 1, column 9: invalid syntax
+    "return 1": line 2, column 1: expected an indented block after function definition on line 1
+    "def main(): return 1": the source has no function `run`; add `def run(...)` or `async def run(...)` at its top level
+    "run = 3": line 1: `run` is not a function here; write `def run(...)` or `async def run(...)`
+    "class run: pass": line 1: `run` is not a function here; write `def run(...)` or `async def run(...)`
+    "run = lambda: 1": line 1: `run` is not a function here; write `def run(...)` or `async def run(...)`
+    "def run(): return 1\0": line 1: the source contains a null byte
+    "def run(): return 1": accepted
+    "    def run(): return 1": accepted
+    "def run(*values): return 1": accepted
+    "def run(value, /): return 1": line 1: `run` is called with keyword arguments, and `value` is positional-only; remove the `/`
+    "def run(): yield 1": line 1: `run` is a generator, and its result would not be JSON; collect what it yields in a list and return it
+    "async def run(): yield 1": line 1: `run` is a generator, and its result would not be JSON; collect what it yields in a list and return it
+    "def run(x): return 2": accepted
+    "def run(): return 1": the source has 2097172 bytes, and a workflow at most 1048576; keep data in artifacts
+    "#);
     assert!(tenant.workflows().await.unwrap().is_empty());
 }
 

@@ -21,12 +21,14 @@ const VOCABULARY: usize = 9;
 const FRONT: [&str; 4] = ["session", "engine", "serve", "cli"];
 
 /// Arrows that point the other way, each with its reason.
-const EXCEPTIONS: [(&str, &str); 3] = [
+const EXCEPTIONS: [(&str, &str); 4] = [
     // One door to wasmtime in two rooms: a store's data has the state of the
     // calls that its guest has started.
     ("host", "sandbox"),
     // `schema` of the library maps to columns whose helpers are LanceDB's door.
     ("library", "lance"),
+    // What an embedder remembers of questions is as long as a question may be.
+    ("embed", "search"),
     // An error carries details, which are JSON; JSON that is none is an error.
     ("error", "json"),
 ];
@@ -50,7 +52,7 @@ const WORDS: [(&str, &[&str]); 6] = [
     ("SystemTime::now", &["clock.rs"]),
     // `budget.rs` compares with a deadline that tokio's timer is given as well.
     ("Instant::now", &["clock.rs", "budget.rs"]),
-    ("std::process::exit", &["main.rs"]),
+    ("std::process::exit", &["main.rs", "cli/"]),
 ];
 
 /// The longest a file may be, its tests included.
@@ -151,6 +153,9 @@ fn violations(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for (file, text) in sources {
         let (own, code) = (module(file), code(text));
+        if text.lines().count() > MAX_LINES {
+            found.push(format!("{file}: has {} lines, more than {MAX_LINES}", text.lines().count()));
+        }
         if own != "lib" && own != "main" {
             let Some(here) = rank(own) else {
                 found.push(format!("{file}: the module {own} has no place in the order"));
@@ -172,6 +177,9 @@ fn violations(sources: &[Source]) -> Vec<String> {
                 }
             }
         }
+        if file.ends_with("tests.rs") {
+            continue;
+        }
         let is_in = |places: &[&str]| places.iter().any(|place| file.starts_with(place));
         for (crates, places) in DOORS {
             for name in crates.iter().filter(|name| !is_in(places) && names_crate(&code, name)) {
@@ -182,9 +190,6 @@ fn violations(sources: &[Source]) -> Vec<String> {
             if !is_in(places) && code.contains(word) {
                 found.push(format!("{file}: says {word} outside of {places:?}"));
             }
-        }
-        if text.lines().count() > MAX_LINES {
-            found.push(format!("{file}: has {} lines, more than {MAX_LINES}", text.lines().count()));
         }
     }
     found

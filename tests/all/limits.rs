@@ -108,9 +108,9 @@ async fn calls_in_flight_can_be_caught() {
     let source = "
 import asyncio
 async def run():
-    calls = [tools.test.sleep.call_async(ms=1) for _ in range(40)]
+    calls = [tools.test.sleep.call_async(ms=300) for _ in range(40)]
     ended = await asyncio.gather(*calls, return_exceptions=True)
-    return sum(1 for each in ended if each == 1), {each.code for each in ended if each != 1} == {'calls-exceeded'}
+    return sum(1 for each in ended if each == 300), {each.code for each in ended if each != 300} == {'calls-exceeded'}
 ";
     bench.tenant.add_workflow("wide", source, "").await.unwrap();
     let limits = Limits { calls_in_flight: 16, ..Limits::default() };

@@ -57,20 +57,22 @@ async fn a_first_call_has_nothing_to_lose() {
 
 #[tokio::test]
 async fn each_call_has_the_limits_anew_and_memory_stays() {
-    let limits = Limits { fuel: 400_000_000, memory_bytes: 200 << 20, ..Limits::default() };
-    let mut session = bench().await.tenant.session().limits(limits);
-    let mut used = 0;
-    for _ in 0..4 {
-        let run = session.run("for _ in range(700_000): pass").await.unwrap();
-        assert!(run.value().is_ok(), "{:?}", run.outcome);
-        used += run.usage.fuel;
+    let tenant = bench().await.tenant;
+    let busy = "for _ in range(300_000): pass";
+    let fuel = tenant.session().run(busy).await.unwrap().usage.fuel * 3 / 2;
+    let mut session = tenant.session().limits(Limits { fuel, ..Limits::default() });
+    for _ in 0..3 {
+        let run = session.run(busy).await.unwrap();
+        assert!(run.value().is_ok() && run.usage.fuel > fuel / 2, "{:?}", run.usage);
     }
-    assert!(used > 400_000_000, "{used}: the calls together have to use more than one may");
-    let run = session.run("held = bytearray(100 << 20)").await.unwrap();
-    assert!(run.value().is_ok());
+    let limits = Limits { memory_bytes: 200 << 20, ..Limits::default() };
+    let mut session = tenant.session().limits(limits);
+    assert_eq!(value(&mut session, "held = bytearray(100 << 20)").await, "null");
     let run = session.run("more = bytearray(100 << 20)").await.unwrap();
     assert_eq!(run.value().unwrap_err().code, Code::MemoryExceeded);
     assert_eq!(value(&mut session, "len(held) >> 20").await, "100");
+    // What is let go can be had again.
+    assert_eq!(value(&mut session, "del held; more = bytearray(100 << 20); len(more) >> 20").await, "100");
 }
 
 #[tokio::test]

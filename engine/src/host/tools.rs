@@ -1,12 +1,15 @@
 //! The contract's `tools`: the registry of the run's tenant.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use repertoire_host_bindings::{calls, tools, types};
 use wasmtime::component::HasSelf;
 
 use super::{Caller, blocking, count, observed, read_arguments, wire_error, wire_parameter};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::id::quoted;
 use crate::json::Json;
 use crate::sandbox::{HostState, RunContext};
 use crate::tools::{CallContext, ToolInfo};
@@ -72,7 +75,15 @@ async fn call(
         "" => format!("tools.{tool}"),
         callable => format!("tools.{tool}.{callable}"),
     };
-    observed(&context, target, context.tools.call(&tool, &callable, &arguments, &bounds)).await
+    let work = context.tools.call(&tool, &callable, &arguments, &bounds);
+    // A tool's bug ends one call, not the embedder's task: what the panic could
+    // leave half done is the tool's own.
+    let work = AssertUnwindSafe(work).catch_unwind().map(|answer| {
+        answer.unwrap_or_else(|_| {
+            Err(Error::internal(format!("tool {} panicked; the host's log says more", quoted(&tool))))
+        })
+    });
+    observed(&context, target, work).await
 }
 
 fn wire_tool(tool: &ToolInfo) -> tools::Tool {

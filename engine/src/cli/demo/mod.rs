@@ -93,7 +93,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+        // After an interruption a file may still appear while its directory is being removed.
+        let remove = || std::fs::remove_dir_all(&self.0);
+        if let Err(error) = remove().or_else(|_| remove()).or_else(|_| remove()) {
             tracing::warn!(path = %self.0.display(), %error, "the demo's directory is left behind");
         }
     }

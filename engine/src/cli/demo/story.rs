@@ -103,7 +103,9 @@ pub(super) async fn tell(app: &App, place: &Place, stage: &mut Stage<'_>) -> Res
     let shown = runs.get(..SHOWN.min(runs.len())).unwrap_or_default();
     stage.line(text::indented(&runs::table(shown), 3).trim_end())?;
     let more = runs.len().saturating_sub(shown.len());
-    stage.line(&stage.faint(&format!("   and {more} more")))
+    stage.line(&stage.faint(&format!("   and {more} more")))?;
+    // Or the directory could not be removed while they are written.
+    tenant.flush().await
 }
 
 async fn import(tenant: &Tenant, folder: &Path, stage: &mut Stage<'_>) -> Result<()> {
