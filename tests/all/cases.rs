@@ -1,6 +1,7 @@
 //! Cases as folders, a test for each group: see `tests/src/case.rs`.
 
-use repertoire_tests::{Group, bench};
+use repertoire::ImportAction;
+use repertoire_tests::{Group, bench, repository};
 
 async fn all_pass(group: &str) {
     Group::read(group).run(&bench().await).await;
@@ -24,6 +25,28 @@ async fn results() {
 #[tokio::test]
 async fn stdlib() {
     all_pass("stdlib").await;
+}
+
+/// Every shipped workflow is a case, but those that need the network from their first line on.
+#[tokio::test]
+async fn workflows() {
+    const ON_THE_NETWORK: [&str; 3] = ["fetch_json", "fetch_page_links", "get_repo_metadata"];
+    let bench = bench().await;
+    let folder = repository().join("workflows");
+    let report = bench.tenant.import(&folder, |_, _, _| ()).await.unwrap();
+    let group = Group::read("workflows");
+    for file in &report {
+        let ImportAction::Created(workflow) = &file.action else { panic!("{file:?}") };
+        let name = workflow.name.as_str();
+        assert!(
+            ON_THE_NETWORK.contains(&name) || group.cases.iter().any(|case| case.name == name),
+            "{name} has no case"
+        );
+        // They are what authors look at first, so they keep the standards.
+        assert_eq!(workflow.analysis.warnings, [], "{name}");
+        assert!(!workflow.description.is_empty() && !workflow.analysis.docstring.is_empty(), "{name}");
+    }
+    group.run(&bench).await;
 }
 
 /// The checker is told a wrong expectation in each way that there is, and says so.

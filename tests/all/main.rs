@@ -15,3 +15,4 @@ mod nesting;
 mod seeds;
 mod sessions;
 mod startup;
+mod tools;

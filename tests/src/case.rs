@@ -10,6 +10,8 @@
 //!                      library/*.py   workflows that have to be there
 //! ```
 //!
+//! A folder of `cases/workflows` has no program: it is the shipped workflow of that name.
+//!
 //! A case passes if it ends in the way that is named, and in no other: a
 //! sandbox that cannot start does not pass for one that is safe.
 
@@ -23,7 +25,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::exact::same_json;
-use crate::places::Bench;
+use crate::places::{Bench, repository};
 
 /// The cases of one folder.
 pub struct Group {
@@ -39,6 +41,8 @@ pub struct Case {
     pub name: String,
     /// Whether the program is agent code.
     pub is_agent: bool,
+    /// Whether it is a workflow of the project, which is in the library already.
+    pub is_shipped: bool,
     /// The program.
     pub source: String,
     /// What it is called with, one after the other.
@@ -186,9 +190,15 @@ impl Case {
         let text = |name: &str| fs::read_to_string(folder.join(name)).ok();
         let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
         let read = || -> Result<Self, String> {
+            let shipped = repository().join("workflows").join(format!("{name}.py"));
+            let is_shipped = folder.parent().is_some_and(|group| group.ends_with("workflows"));
             let (source, is_agent) = match (text("source.py"), text("agent.py")) {
                 (Some(source), None) => (source, false),
                 (None, Some(code)) => (code, true),
+                (None, None) if is_shipped => {
+                    let source = fs::read_to_string(&shipped);
+                    (source.map_err(|error| format!("{}: {error}", shipped.display()))?, false)
+                }
                 _ => return Err("there is not exactly one of source.py and agent.py".to_owned()),
             };
             let calls = match (text("expected.json"), text("calls.json")) {
@@ -206,6 +216,7 @@ impl Case {
             Ok(Self {
                 name: name.clone(),
                 is_agent,
+                is_shipped,
                 source,
                 calls,
                 limits: limits.transpose()?.unwrap_or_default(),
@@ -233,7 +244,7 @@ impl Case {
                 _ => {}
             }
         }
-        if !self.is_agent {
+        if !self.is_agent && !self.is_shipped {
             let added = bench.tenant.add_workflow(&self.name, &self.source, "").await;
             added.map_err(|error| format!("source.py: {}", error.chain()))?;
         }

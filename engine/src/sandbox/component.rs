@@ -19,7 +19,7 @@ use crate::sandbox::trap::host_bug;
 
 /// Bytes that one host call may make the host allocate for its arguments.
 /// The default of wasmtime is 128 MiB; an artifact is 16 MiB at most.
-const HOST_CALL_BYTES: usize = 20 << 20;
+pub(super) const HOST_CALL_BYTES: usize = 20 << 20;
 
 /// Component-model handles that an instance may hold.
 const MAX_HANDLES: usize = 1024;

@@ -6,6 +6,7 @@ use wasmtime::Trap;
 
 use crate::error::{Code, Error};
 use crate::run::Failure;
+use crate::sandbox::component::HOST_CALL_BYTES;
 use crate::sandbox::state::HostState;
 
 /// A limit that ends the run at once and that Python cannot catch. Host
@@ -33,6 +34,13 @@ pub(super) fn failure(error: &wasmtime::Error, state: &HostState) -> Failure {
     if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
         return Failure::new(Code::Trapped, "the workflow left through exit; return a value instead");
     }
+    if is_host_call_fuel(error) {
+        let limit = HOST_CALL_BYTES >> 20;
+        return Failure::new(
+            Code::OutputExceeded,
+            format!("a result, or a call's arguments, had more than {limit} MiB; pass them in parts"),
+        );
+    }
     let trap = error.downcast_ref::<Trap>();
     let code = match trap {
         Some(Trap::OutOfFuel) => Code::FuelExhausted,
@@ -52,6 +60,12 @@ pub(super) fn failure(error: &wasmtime::Error, state: &HostState) -> Failure {
         }
         _ => Failure::new(code, limit_message(code, limits)),
     }
+}
+
+/// Whether a guest passed more bytes to the host than one call may. wasmtime
+/// keeps the error's type to itself, so that only its words tell.
+fn is_host_call_fuel(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().contains("fuel allocated for hostcalls")
 }
 
 pub(crate) fn limit_message(code: Code, limits: &crate::limits::Limits) -> String {
@@ -83,6 +97,11 @@ pub(super) fn instantiation_error(error: &wasmtime::Error, state: &HostState) ->
     if state.limiter.has_refused() {
         let limits = state.context().budget.limits();
         return Error::new(Code::MemoryExceeded, limit_message(Code::MemoryExceeded, limits));
+    }
+    // A sibling may have used up the tree's fuel just before.
+    if let Some(Trap::OutOfFuel) = error.downcast_ref::<Trap>() {
+        let limits = state.context().budget.limits();
+        return Error::new(Code::FuelExhausted, limit_message(Code::FuelExhausted, limits));
     }
     if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
         return Error::new(Code::Busy, "all sandboxes of this engine are in use; try again later");

@@ -1,8 +1,5 @@
 import zlib
 
 def run():
-    packer = zlib.compressobj(9)
-    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(64)) + packer.flush()
-    bomb = zlib.compress(bomb * 16)
-    data = zlib.decompress(bomb)
-    return len(zlib.decompress(data))  and len(bytearray(1 << 30))
+    bomb = zlib.compress(bytes(8 << 20))
+    return [zlib.decompress(bomb) for _ in range(40)]
