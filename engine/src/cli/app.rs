@@ -12,7 +12,7 @@ use super::progress::waiting;
 use super::settings::Settings;
 use crate::embed::fastembed::FastEmbedder;
 use crate::error::{Error, Result};
-use crate::sandbox::{DEFAULT_MAX_INSTANCES, RuntimeOptions};
+use crate::sandbox::{DEFAULT_MAX_INSTANCES, Runtime, RuntimeOptions};
 use crate::tools::{CliOptions, Registry};
 use crate::{Engine, Tenant};
 
@@ -39,21 +39,25 @@ impl App {
 
     async fn open(&self) -> Result<Tenant> {
         let settings = &self.settings;
-        // Found missing before a component is compiled.
-        let (data, id, tools) = (settings.data()?, settings.tenant()?, self.tools()?);
+        let (data, id) = (settings.data()?, settings.tenant()?);
+        // The component is loaded on another thread while the tools are read on this one.
+        let runtime = self.runtime();
+        let (runtime, tools) = tokio::try_join!(runtime, async { self.tools() })?;
         let engine = Engine::builder()
-            .component(self.runtime()?)
+            .runtime(runtime)
             .data(data)
             .embedder(self.embedder())
             .tools(tools)
             .limits(settings.limits())
             .build();
-        let engine = waiting(
-            &self.output,
-            "compiling the Python component: once on this machine, some 20 seconds",
-            Box::pin(engine),
-        );
         engine.await?.tenant(id).await
+    }
+
+    /// The Python component, compiled first if no cache has it.
+    pub(super) async fn runtime(&self) -> Result<Arc<Runtime>> {
+        let wait = "compiling the Python component: once on this machine, some 20 seconds";
+        let load = Box::pin(Runtime::load(self.runtime_options()?));
+        waiting(&self.output, wait, load).await.map(Arc::new)
     }
 
     /// The tools that the settings name; none if they name no folder.
@@ -77,7 +81,7 @@ impl App {
         Arc::new(FastEmbedder::new(self.settings.model(), library))
     }
 
-    pub(super) fn runtime(&self) -> Result<RuntimeOptions> {
+    fn runtime_options(&self) -> Result<RuntimeOptions> {
         // One tree of runs at a time, whose memory bounds its instances. Nested
         // ones beyond a quarter are queued.
         let fit = self.settings.limits().memory_bytes / FRESH_INSTANCE;

@@ -133,7 +133,7 @@ pub(super) struct Run {
     #[command(flatten)]
     pub(super) limits: LimitFlags,
     /// Print a result that is a string without quotes
-    #[arg(long, short, conflicts_with = "json")]
+    #[arg(long, short, conflicts_with = "json", help_heading = "Output")]
     pub(super) raw: bool,
 }
 
@@ -145,7 +145,7 @@ pub(super) struct Exec {
     #[command(flatten)]
     pub(super) limits: LimitFlags,
     /// Print a result that is a string without quotes
-    #[arg(long, short, conflicts_with = "json")]
+    #[arg(long, short, conflicts_with = "json", help_heading = "Output")]
     pub(super) raw: bool,
 }
 

@@ -6,7 +6,7 @@ use super::app::App;
 use super::args::{Artifacts, Kind};
 use super::output::Output;
 use super::text::{self, Align, Table};
-use super::{Exit, input, workflows, wire};
+use super::{Exit, input, wire, workflows};
 use crate::artifacts::{Content, Metadata};
 use crate::error::{Error, Result};
 use crate::id::quoted;
@@ -45,8 +45,9 @@ fn content(bytes: Vec<u8>, kind: Option<Kind>, is_json: bool) -> Result<Content>
     if kind == Kind::Binary {
         return Ok(Content::Binary(bytes.into()));
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::invalid_argument("the content is not UTF-8; save it with --kind binary"))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Error::invalid_argument("the content is not UTF-8; save it with --kind binary")
+    })?;
     match kind {
         Kind::Json => Json::parse(text).map(Content::Json).map_err(|error| {
             let hint = "save it with --kind text, or correct it";
@@ -123,7 +124,9 @@ fn get(output: &Output, metadata: &Metadata, content: &Content) -> Result<Exit> 
         return Ok(Exit::Done);
     }
     match content {
-        Content::Json(json) => output.print_foreign(&format!("{}\n", text::pretty(json.as_str())))?,
+        Content::Json(json) => {
+            output.print_foreign(&format!("{}\n", text::pretty(json.as_str())))?
+        }
         Content::Text(text) => output.print_foreign(text)?,
         Content::Binary(_) if output.is_terminal() => {
             return Err(Error::invalid_argument(format!(
@@ -157,9 +160,9 @@ mod tests {
 
     #[test]
     fn base64_is_rfc_4648() {
-        for (bytes, text) in [
-            ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy"),
-        ] {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
         assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
@@ -167,7 +170,8 @@ mod tests {
 
     #[test]
     fn the_kind_follows_from_the_content() {
-        let kind = |bytes: &[u8], kind, is_json| content(bytes.to_vec(), kind, is_json).map(|c| c.kind());
+        let kind =
+            |bytes: &[u8], kind, is_json| content(bytes.to_vec(), kind, is_json).map(|c| c.kind());
         assert_eq!(kind(b"{}", None, true).unwrap(), "json");
         assert_eq!(kind(b"{}", None, false).unwrap(), "text");
         assert_eq!(kind(b"\xff", None, true).unwrap(), "binary");

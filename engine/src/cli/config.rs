@@ -17,23 +17,30 @@ struct Listing<'a> {
 struct Setting<'a> {
     name: &'a str,
     value: Option<&'a Value>,
-    from: String,
+    from: Option<String>,
 }
 
 pub(super) fn show(settings: &Settings, output: &Output) -> Result<Exit> {
     if output.json {
         let settings = settings.all();
         let settings = settings
-            .map(|(name, value, origin)| Setting { name, value, from: origin.to_string() })
+            .map(|(name, found)| {
+                let (value, from) =
+                    (found.map(|found| &found.0), found.map(|found| found.1.to_string()));
+                Setting { name, value, from }
+            })
             .collect();
         output.object(&Listing { settings })?;
         return Ok(Exit::Done);
     }
     let mut table =
         Table::new([("SETTING", Align::Left), ("VALUE", Align::Left), ("FROM", Align::Left)]);
-    for (name, value, origin) in settings.all() {
-        let value = value.map_or_else(|| "-".to_owned(), ToString::to_string);
-        table.row([name.to_owned(), value, origin.to_string()]);
+    for (name, found) in settings.all() {
+        let (value, from) = match found {
+            Some((value, origin)) => (value.to_string(), origin.to_string()),
+            None => ("-".to_owned(), "not set".to_owned()),
+        };
+        table.row([name.to_owned(), value, from]);
     }
     output.print(&table.render())?;
     Ok(Exit::Done)

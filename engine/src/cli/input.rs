@@ -72,9 +72,8 @@ pub(super) async fn arguments(given: &Arguments) -> Result<Json> {
     };
     let whole = match whole {
         None => Json::empty_object(),
-        Some((origin, text)) => Json::parse(text).map_err(|error| {
-            Error::invalid_argument(format!("{origin}: {}", error.message()))
-        })?,
+        Some((origin, text)) => Json::parse(text)
+            .map_err(|error| Error::invalid_argument(format!("{origin}: {}", error.message())))?,
     };
     if given.pairs.is_empty() {
         return Ok(whole);
@@ -82,10 +81,7 @@ pub(super) async fn arguments(given: &Arguments) -> Result<Json> {
     let mut members = members(&whole)?;
     for pair in &given.pairs {
         let (name, value) = pair.split_once('=').ok_or_else(|| {
-            Error::invalid_argument(format!(
-                "--arg {}: write NAME=VALUE",
-                crate::id::quoted(pair)
-            ))
+            Error::invalid_argument(format!("--arg {}: write NAME=VALUE", crate::id::quoted(pair)))
         })?;
         let value = Json::parse(value).or_else(|_| Json::from_value(value))?;
         members.retain(|(known, _)| known != name);

@@ -187,7 +187,8 @@ async fn until_interrupted(app: &App, command: Command) -> Result<Exit> {
 async fn interruption() -> Result<Exit> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| {
-        signal(kind).map_err(|error| Error::unavailable("cannot wait for signals").with_source(error))
+        signal(kind)
+            .map_err(|error| Error::unavailable("cannot wait for signals").with_source(error))
     };
     let (mut interrupt, mut terminate) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);

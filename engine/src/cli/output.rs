@@ -86,8 +86,9 @@ impl Output {
 
     /// Prints the answer as one JSON object.
     pub(super) fn object(&self, answer: &impl Serialize) -> Result<()> {
-        let mut text = serde_json::to_string(answer)
-            .map_err(|error| Error::internal("cannot write the answer as JSON").with_source(error))?;
+        let mut text = serde_json::to_string(answer).map_err(|error| {
+            Error::internal("cannot write the answer as JSON").with_source(error)
+        })?;
         text.push('\n');
         self.print(&text)
     }
@@ -176,7 +177,8 @@ fn write(stream: &mut impl Write, bytes: &[u8]) -> Result<()> {
     match stream.write_all(bytes).and_then(|()| stream.flush()) {
         // The reader has seen enough, as in `repertoire runs list | head`.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result
-            .map_err(|error| Error::unavailable("cannot write the answer").with_source(error)),
+        result => {
+            result.map_err(|error| Error::unavailable("cannot write the answer").with_source(error))
+        }
     }
 }

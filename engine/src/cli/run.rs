@@ -41,7 +41,8 @@ pub(super) fn show(output: &Output, run: &Run, raw: bool) -> Result<Exit> {
         }
         Outcome::Failure(failure) => {
             explain(output, failure);
-            output.note(&format!("failed after {}; run {}", text::usage(&run.usage), run.invocation.id));
+            let (used, id) = (text::usage(&run.usage), run.invocation.id);
+            output.note(&format!("failed in {used}; `repertoire runs show {id}` tells more"));
         }
     }
     Ok(Exit::of_run(&run.outcome))
@@ -61,8 +62,8 @@ fn explain(output: &Output, failure: &Failure) {
     if traceback.is_empty() {
         output.complain(&format!("error[{}]: {}", failure.code, failure.message));
     } else {
-        // Its last line says what the message says.
         output.complain(traceback);
-        output.complain(&format!("error[{}]", failure.code));
+        // The message is the traceback's last line.
+        output.complain(&format!("error[{}]: an exception that nobody caught", failure.code));
     }
 }

@@ -55,7 +55,11 @@ pub(super) fn table(runs: &[Run]) -> String {
         table.row([
             invocation.id.to_string(),
             invocation.started_at.to_string(),
-            format!("{}{}", "  ".repeat(depth), invocation.workflow.as_deref().unwrap_or("(agent code)")),
+            format!(
+                "{}{}",
+                "  ".repeat(depth),
+                invocation.workflow.as_deref().unwrap_or("(agent code)")
+            ),
             outcome.failure().map_or("ok", |failure| failure.code.as_str()).to_owned(),
             text::duration(usage.wall_time),
             text::thousands(usage.fuel),

@@ -18,8 +18,8 @@ use crate::id::TenantId;
 use crate::limits::Limits;
 use crate::schema::nearest;
 
-pub(super) use value::Value;
 use value::Kind;
+pub(super) use value::Value;
 
 const MIB: u64 = 1 << 20;
 
@@ -54,12 +54,7 @@ const KEYS: [Key; 14] = [
     key("limits.depth", "REPERTOIRE_DEPTH", "", Kind::Count),
 ];
 
-const fn key(
-    name: &'static str,
-    variable: &'static str,
-    flag: &'static str,
-    kind: Kind,
-) -> Key {
+const fn key(name: &'static str, variable: &'static str, flag: &'static str, kind: Kind) -> Key {
     Key { name, variable, flag, kind }
 }
 
@@ -122,7 +117,10 @@ impl Settings {
             let variable = environment.variable(key.variable).filter(|text| !text.is_empty());
             if let Some(text) = variable {
                 let value = key.kind.parse(text, &environment.current_dir).map_err(|problem| {
-                    Error::invalid_argument(format!("environment variable {}: {problem}", key.variable))
+                    Error::invalid_argument(format!(
+                        "environment variable {}: {problem}",
+                        key.variable
+                    ))
                 })?;
                 values.insert(key.name, (value, Origin::Variable(key.variable)));
             }
@@ -143,12 +141,9 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Every setting by name, with its value, if it has one, and where that comes from.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, Option<&Value>, &Origin)> {
-        KEYS.iter().map(|key| match self.values.get(key.name) {
-            Some((value, origin)) => (key.name, Some(value), origin),
-            None => (key.name, None, &Origin::Default),
-        })
+    /// Every setting by name, and if it has a value, that and where it comes from.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, Option<&(Value, Origin)>)> {
+        KEYS.iter().map(|key| (key.name, self.values.get(key.name)))
     }
 
     /// The path that a setting names.
@@ -185,6 +180,23 @@ impl Settings {
     /// As [`data`](Self::data).
     pub(super) fn component(&self) -> Result<&Path> {
         self.required("runtime.component")
+    }
+
+    /// Checks that everything is there that a library with search needs.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable), saying what is missing.
+    pub(super) fn check_complete(&self) -> Result<()> {
+        for name in ["runtime.component", "embedding.model", "embedding.onnxruntime"] {
+            let path = self.required(name)?;
+            if !path.exists() {
+                return Err(Error::unavailable(format!(
+                    "there is no {}, which the setting {name} names: run `make setup`, or name another",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The embedding model's directory; if nobody said, one that cannot be read, so that the
@@ -303,9 +315,8 @@ fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)
 
 /// Variables that begin as ours do and are none: a typing mistake, most likely.
 fn unknown_variables(environment: &Environment) -> Vec<String> {
-    let is_unknown = |name: &str| {
-        name.starts_with(PREFIX) && !KEYS.iter().any(|key| key.variable == name)
-    };
+    let is_unknown =
+        |name: &str| name.starts_with(PREFIX) && !KEYS.iter().any(|key| key.variable == name);
     let names = environment.variables.iter().filter_map(|(name, _)| name.to_str());
     names
         .filter(|name| is_unknown(name))
@@ -313,14 +324,17 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
             // The common beginning would make everything look alike.
             let bare = |name: &'static str| name.trim_start_matches(PREFIX);
             let near = nearest(name.trim_start_matches(PREFIX), KEYS.map(|key| bare(key.variable)));
-            let hint = near.map(|near| format!("; did you mean {PREFIX}{near}?")).unwrap_or_default();
+            let hint =
+                near.map(|near| format!("; did you mean {PREFIX}{near}?")).unwrap_or_default();
             format!("environment variable {name} means nothing{hint}")
         })
         .collect()
 }
 
 fn hint<const N: usize>(name: &str, known: [&'static str; N]) -> String {
-    nearest(name, known.into_iter()).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
+    nearest(name, known.into_iter())
+        .map(|near| format!("; did you mean {near}?"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -312,7 +312,11 @@ mod tests {
             compact(json),
             r#"{"n": 123456789012345678901234567890, "s": "a, \"b\": [", "e": {}, "f": 1.10}"#
         );
-        let long = format!(r#"{{"items":[{}],"empty":[],"x":"{}"}}"#, "1,".repeat(60) + "2", "y".repeat(90));
+        let long = format!(
+            r#"{{"items":[{}],"empty":[],"x":"{}"}}"#,
+            "1,".repeat(60) + "2",
+            "y".repeat(90)
+        );
         let text = pretty(&long);
         assert_eq!(compact(&text), compact(&long));
         assert!(text.lines().count() > 60);

@@ -43,11 +43,14 @@ fn list(app: &App, tools: &[Arc<ToolInfo>]) -> Result<Exit> {
     }
     let output = &app.output;
     if output.json {
-        output.object(&Listing { tools: tools.iter().map(|tool| tool.as_ref().into()).collect() })?;
+        output
+            .object(&Listing { tools: tools.iter().map(|tool| tool.as_ref().into()).collect() })?;
         return Ok(Exit::Done);
     }
     if tools.is_empty() {
-        output.note("there are no tools; name a folder of tool files with --tools or the setting tools");
+        output.note(
+            "there are no tools; name a folder of tool files with --tools or the setting tools",
+        );
     }
     for tool in tools {
         output.print(&described(output, tool))?;
@@ -60,11 +63,12 @@ fn described(output: &Output, tool: &ToolInfo) -> String {
     let mut lines = format!("{name}  {}\n", text::visible(&text::shortened(&tool.description, 90)));
     for callable in &tool.callables {
         let dot = if callable.name.is_empty() { "" } else { "." };
-        let parameters: Vec<String> = callable
-            .parameters
-            .iter()
-            .map(|p| if p.required { p.name.clone() } else { format!("{}=…", p.name) })
-            .collect();
+        // All are given by keyword; what has to be there is shown first.
+        let (required, optional): (Vec<_>, Vec<_>) =
+            callable.parameters.iter().partition(|parameter| parameter.required);
+        let required = required.iter().map(|parameter| parameter.name.clone());
+        let optional = optional.iter().map(|parameter| format!("{}=…", parameter.name));
+        let parameters: Vec<String> = required.chain(optional).collect();
         let call = format!("{}{dot}{}({})", tool.name, callable.name, parameters.join(", "));
         lines.push_str(&format!("    {}\n", text::visible(&call)));
         if !callable.name.is_empty() && !callable.description.is_empty() {

@@ -41,9 +41,7 @@ pub(super) async fn dispatch(app: &App, command: Workflows) -> Result<Exit> {
             deleted(output, &name)
         }
         Workflows::Import { directory } => import(app, &directory).await,
-        Workflows::History { name } => {
-            history(output, &app.tenant().await?.history(&name).await?)
-        }
+        Workflows::History { name } => history(output, &app.tenant().await?.history(&name).await?),
     }
 }
 
@@ -129,7 +127,9 @@ fn get(output: &Output, workflow: &Workflow, source_only: bool) -> Result<Exit> 
     output.print_foreign(&text::indented(&workflow.description, 4))?;
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
     let uses = &workflow.analysis.uses;
-    for (what, names) in [("tools", &uses.tools), ("workflows", &uses.workflows), ("artifacts", &uses.artifacts)] {
+    for (what, names) in
+        [("tools", &uses.tools), ("workflows", &uses.workflows), ("artifacts", &uses.artifacts)]
+    {
         if !names.is_empty() {
             table.row([format!("    uses {what}"), names.join(", ")]);
         }
@@ -220,7 +220,11 @@ fn imported(output: &Output, directory: &Path, report: &[Imported]) -> Result<Ex
             }
             ImportAction::Unchanged(name) => output.print(&format!("unchanged  {name}\n"))?,
             ImportAction::Failed(error) => {
-                output.complain(&format!("failed     {}: {}", imported.path.display(), error.chain()));
+                output.complain(&format!(
+                    "failed     {}: {}",
+                    imported.path.display(),
+                    error.chain()
+                ));
             }
         }
     }

@@ -32,6 +32,7 @@ pub(super) async fn tell(app: &App) -> Result<Exit> {
         wall_time_ms: f64,
     }
     let watch = Stopwatch::start();
+    app.settings.check_complete()?;
     let place = Place::create(app.settings.temp_dir())?;
     let mut stage = Stage::new(&app.output);
     story::tell(app, &place, &mut stage).await?;
@@ -41,7 +42,9 @@ pub(super) async fn tell(app: &App) -> Result<Exit> {
         app.output.object(&Answer { passed, failed, wall_time_ms })?;
     } else if failed.is_empty() {
         let took = text::duration(watch.elapsed());
-        let summary = format!("All {passed} checks passed in {took}. Nothing left this machine; nothing is left on it.");
+        let summary = format!(
+            "All {passed} checks passed in {took}. Nothing left this machine; nothing is left on it."
+        );
         stage.line(&format!("\n{}", app.output.paint(Style::Good, &summary)))?;
     } else {
         for problem in failed {

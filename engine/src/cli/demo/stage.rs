@@ -53,7 +53,9 @@ impl<'a> Stage<'a> {
         let usage = text::usage(&run.usage);
         match run.outcome.failure() {
             None => format!("{} {}", self.mark(true), self.faint(&usage)),
-            Some(failure) => format!("{} {}: {}", self.mark(false), failure.code, visible(&failure.message)),
+            Some(failure) => {
+                format!("{} {}: {}", self.mark(false), failure.code, visible(&failure.message))
+            }
         }
     }
 
@@ -70,7 +72,11 @@ impl<'a> Stage<'a> {
         if came_out {
             self.passed += 1;
         } else {
-            self.failed.push(format!("step {}: expected {what}, found {}", self.acts, visible(found)));
+            self.failed.push(format!(
+                "step {}: expected {what}, found {}",
+                self.acts,
+                visible(found)
+            ));
         }
         self.mark(came_out)
     }

@@ -10,7 +10,6 @@ use super::stage::Stage;
 use super::{Place, hostile};
 use crate::catalog::ImportAction;
 use crate::cli::app::App;
-use crate::cli::progress::waiting;
 use crate::cli::{runs, text};
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
@@ -51,13 +50,12 @@ pub(super) async fn tell(app: &App, place: &Place, stage: &mut Stage<'_>) -> Res
     let server = Server::start().await?;
     let tools = Registry::from_folder(&place.tools(), &app.tool_options())?;
     let engine = Engine::builder()
-        .component(app.runtime()?)
+        .runtime(app.runtime().await?)
         .data(place.data())
         .embedder(app.embedder())
         .tools(tools)
         .build();
-    let wait = "compiling the Python component: once on this machine, some 20 seconds";
-    let tenant = waiting(&app.output, wait, Box::pin(engine)).await?.tenant("demo").await?;
+    let tenant = engine.await?.tenant("demo").await?;
     stage.line("Repertoire: workflows that agents write, find by intent and run again, each in a sandbox of its own.")?;
 
     stage.act("The workflows that ship with it go into the library")?;
@@ -75,7 +73,9 @@ pub(super) async fn tell(app: &App, place: &Place, stage: &mut Stage<'_>) -> Res
         stage.check(first == name, &format!("{name} to be found first"), line);
     }
 
-    stage.act("It runs what it found: three levels deep, an instance for each, HTTP by the real curl")?;
+    stage.act(
+        "It runs what it found: three levels deep, an instance for each, HTTP by the real curl",
+    )?;
     session.run(&format!("server = {:?}", server.url())).await?;
     let run = cell(&mut session, ANALYZE, stage).await?;
     stage.check_value(&run, "169,380 stars in all", |value| value.contains("169380"));
@@ -98,8 +98,13 @@ pub(super) async fn tell(app: &App, place: &Place, stage: &mut Stage<'_>) -> Res
     stage.act("Every run has left a record")?;
     let runs = tenant.runs(1000).await?;
     // Those of the second process are there, too.
-    let is_there = runs.iter().any(|run| run.invocation.workflow.as_deref() == Some("rank_repos_by_stars"));
-    stage.check(is_there, "a record of the second process's run", &format!("{} others", runs.len()));
+    let is_there =
+        runs.iter().any(|run| run.invocation.workflow.as_deref() == Some("rank_repos_by_stars"));
+    stage.check(
+        is_there,
+        "a record of the second process's run",
+        &format!("{} others", runs.len()),
+    );
     let shown = runs.get(..SHOWN.min(runs.len())).unwrap_or_default();
     stage.line(text::indented(&runs::table(shown), 3).trim_end())?;
     let more = runs.len().saturating_sub(shown.len());
@@ -212,7 +217,9 @@ async fn second_process(
     stage: &mut Stage<'_>,
 ) -> Result<()> {
     let process = Process { app, place, tenant };
-    stage.line(&stage.faint(&format!("   $ repertoire workflows search \"{QUESTION}\" --limit 1")))?;
+    stage.line(
+        &stage.faint(&format!("   $ repertoire workflows search \"{QUESTION}\" --limit 1")),
+    )?;
     let watch = Stopwatch::start();
     let printed = process.run(&["workflows", "search", QUESTION, "--limit", "1"]).await?;
     let took = watch.elapsed();
@@ -242,7 +249,8 @@ async fn second_process(
     );
     stage.quote(&table)?;
     let fuel = printed.usage.map_or(0, |usage| usage.fuel);
-    let used = format!("{}, the whole process; {} fuel", text::duration(took), text::thousands(fuel));
+    let used =
+        format!("{}, the whole process; {} fuel", text::duration(took), text::thousands(fuel));
     stage.line(&format!("   {mark} {}", stage.faint(&used)))
 }
 

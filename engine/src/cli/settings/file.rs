@@ -75,8 +75,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<(&'static str, Value, usize)>> {
                     format!("there is no setting {name}{}", known(&name))
                 })
             })?;
-            let value =
-                parse(key.kind, value, base).map_err(|problem| refuse(format!("{name}: {problem}")))?;
+            let value = parse(key.kind, value, base)
+                .map_err(|problem| refuse(format!("{name}: {problem}")))?;
             Ok((key.name, value, line))
         })
         .collect()
@@ -94,7 +94,8 @@ fn known(name: &str) -> String {
         return near;
     }
     // `fuel` outside of its section is not near `limits.fuel` in letters.
-    let inside = names.iter().find(|known| known.split_once('.').is_some_and(|(_, key)| key == name));
+    let inside =
+        names.iter().find(|known| known.split_once('.').is_some_and(|(_, key)| key == name));
     match inside {
         Some(inside) => format!("; did you mean {inside}?"),
         None => format!("; there are {}", names.join(", ")),

@@ -27,8 +27,10 @@ fn refused(file: &str) -> String {
 
 #[test]
 fn flags_then_environment_then_file_then_defaults() {
-    let file = "tenant = \"file\"\ntools = \"tools\"\n[limits]\nfuel = 1_000\ntimeout_seconds = 0.5\n";
-    let found = settings(file, &[("REPERTOIRE_TENANT", "variable")], &["--tenant", "flag"]).unwrap();
+    let file =
+        "tenant = \"file\"\ntools = \"tools\"\n[limits]\nfuel = 1_000\ntimeout_seconds = 0.5\n";
+    let found =
+        settings(file, &[("REPERTOIRE_TENANT", "variable")], &["--tenant", "flag"]).unwrap();
     assert_eq!(found.tenant().unwrap().as_str(), "flag");
     let found = settings(file, &[("REPERTOIRE_TENANT", "variable")], &[]).unwrap();
     assert_eq!(found.tenant().unwrap().as_str(), "variable");
