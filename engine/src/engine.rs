@@ -13,11 +13,12 @@ use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::embed::{Embedder, hashing::HashingEmbedder};
 use crate::error::{Error, Result};
 use crate::id::{ArtifactName, RunId, TenantId, WorkflowName, quoted};
+use crate::invocation::InvocationBuilder;
 use crate::invoke::{Invoker, Options, Validators};
 use crate::json::Json;
 use crate::limits::Limits;
-use crate::run::{Event, Run};
-use crate::sandbox::{EventSink, Runtime, RuntimeOptions};
+use crate::run::Run;
+use crate::sandbox::{Runtime, RuntimeOptions};
 use crate::session::Session;
 use crate::storage::{Storage, Store, memory::MemoryStorage};
 use crate::tools::{CallContext, Registry, ToolInfo};
@@ -346,12 +347,7 @@ impl Tenant {
     /// Begins an invocation with settings of its own.
     #[must_use]
     pub fn invocation<'a>(&self, name: &'a str) -> InvocationBuilder<'a> {
-        InvocationBuilder {
-            invoker: Arc::clone(&self.invoker),
-            name,
-            arguments: Json::empty_object(),
-            options: self.options(),
-        }
+        InvocationBuilder::new(Arc::clone(&self.invoker), name, self.options())
     }
 
     /// A session for agent code.
@@ -458,73 +454,5 @@ impl Tenant {
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if a record could not be written.
     pub async fn flush(&self) -> Result<()> {
         self.invoker.records.flush().await
-    }
-}
-
-/// An invocation that is being put together.
-///
-/// ```no_run
-/// # async fn example(tenant: repertoire::Tenant) -> repertoire::Result<()> {
-/// use repertoire::run::{Event, Outcome};
-/// use serde_json::json;
-///
-/// let run = tenant
-///     .invocation("compare_texts")
-///     .arguments(json!({"before": "a", "after": "b"}))
-///     .seed(7)
-///     .on_event(|event| {
-///         if let Event::Output { text, .. } = event {
-///             print!("{text}");
-///         }
-///     })
-///     .run()
-///     .await?;
-/// match run.outcome {
-///     Outcome::Value(value) => println!("{} for {} units of fuel", value.json, run.usage.fuel),
-///     Outcome::Failure(failure) => println!("{}: {}", failure.code, failure.message),
-/// }
-/// # Ok(())
-/// # }
-/// ```
-#[must_use = "nothing is run until `run` is called and awaited"]
-pub struct InvocationBuilder<'a> {
-    invoker: Arc<Invoker>,
-    name: &'a str,
-    arguments: Json,
-    options: Options,
-}
-
-impl InvocationBuilder<'_> {
-    /// The keyword arguments: an object.
-    pub fn arguments(mut self, arguments: impl Into<Json>) -> Self {
-        self.arguments = arguments.into();
-        self
-    }
-
-    /// What the run, and everything it invokes, may use.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.options.limits = limits;
-        self
-    }
-
-    /// Seeds `random`, `uuid` and `secrets`, so that the run can be repeated.
-    pub const fn seed(mut self, seed: u64) -> Self {
-        self.options.seed = Some(seed);
-        self
-    }
-
-    /// Receives what happens while the run lasts. Called from the run; must not block.
-    pub fn on_event(mut self, sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
-        let sink: EventSink = Arc::new(sink);
-        self.options.events = Some(sink);
-        self
-    }
-
-    /// Runs it. Dropping the future stops it.
-    ///
-    /// # Errors
-    /// As [`Tenant::invoke`].
-    pub async fn run(self) -> Result<Run> {
-        self.invoker.invoke(self.name, self.arguments, self.options).await
     }
 }

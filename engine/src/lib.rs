@@ -36,6 +36,7 @@ mod host;
 mod sandbox;
 mod catalog;
 mod invoke;
+mod invocation;
 mod session;
 mod engine;
 
@@ -44,8 +45,9 @@ mod engine;
 pub mod cli;
 
 pub use catalog::{ImportAction, Imported};
-pub use engine::{Engine, EngineBuilder, InvocationBuilder, Tenant};
+pub use engine::{Engine, EngineBuilder, Tenant};
 pub use error::{Blame, Code, Error, Result};
+pub use invocation::InvocationBuilder;
 pub use json::Json;
 pub use limits::Limits;
 pub use sandbox::{DEFAULT_MAX_INSTANCES, EventSink, Runtime, RuntimeOptions};

@@ -85,7 +85,7 @@ impl Writer {
 
     /// What it said until it ended.
     fn rest(mut self) -> Vec<String> {
-        let lines = self.lines.by_ref().lines().map_while(Result::ok).collect();
+        let lines = (&mut self.lines).lines().map_while(Result::ok).collect();
         self.child.wait().unwrap();
         lines
     }

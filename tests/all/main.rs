@@ -2,9 +2,12 @@
 
 mod analysis;
 mod cases;
+#[cfg(feature = "full")]
+mod cli;
 mod concurrency;
 #[cfg(feature = "full")]
 mod disk;
+mod docs;
 mod events;
 mod hostile;
 mod input;

@@ -156,7 +156,7 @@ fn files_that_are_no_tools() {
         ("name: bad\ncommand: echo\ncomand: x\n", &["bad.yaml", "comand"][..]),
         ("name: bad\ncommand: echo\nschema:\n  options:\n    x: {tpye: string}\n", &["bad.yaml", "tpye"][..]),
         ("name: class\ncommand: echo\n", &["bad.yaml", "class"][..]),
-        ("name: [\n", &["bad.yaml", "line"][..]),
+        ("name: [\n", &["bad.yaml:1"][..]),
         ("", &["bad.yaml"][..]),
         (&bomb, &["bad.yaml"][..]),
         ("name: bad\ncommand: echo\nrecipes:\n  go:\n    preset: {nope: 1}\n", &["bad.yaml", "nope"][..]),
