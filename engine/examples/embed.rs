@@ -4,6 +4,9 @@
 //! ```text
 //! cargo run -p repertoire --no-default-features --example embed -- build/python.wasm
 //! ```
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::collections::BTreeMap;
 
 use repertoire::tools::{self, Registry};
 use repertoire::workflow::Parameter;
@@ -21,13 +24,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         default: None,
         description: "What to shout.".to_owned(),
     };
-    let shout = tools::function("shout", "Makes a text loud.", vec![text], |arguments, _context| async move {
-        let arguments = arguments.to::<serde_json::Value>()?;
-        Json::from_value(&arguments["text"].as_str().unwrap_or_default().to_uppercase())
-    })?;
+    let shout = tools::function(
+        "shout",
+        "Makes a text loud.",
+        vec![text],
+        |arguments, _context| async move {
+            let arguments = arguments.to::<BTreeMap<String, String>>()?;
+            Json::from_value(&arguments.get("text").map(|text| text.to_uppercase()))
+        },
+    )?;
 
     let engine = Engine::builder()
-        .component(RuntimeOptions::new(component).cache(std::env::temp_dir().join("repertoire-embed")))
+        .component(
+            RuntimeOptions::new(component).cache(std::env::temp_dir().join("repertoire-embed")),
+        )
         .tools(Registry::empty().with(shout)?)
         .limits(Limits { fuel: 500_000_000, ..Limits::default() })
         .build()
@@ -43,10 +53,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .await?;
 
     let hits = tenant.search("say hello to somebody", 1).await?;
-    let found = &hits[0].workflow.name;
-    println!("found {found}{}", hits[0].workflow.analysis.signature.text);
+    let found = &hits.first().ok_or("nothing was found")?.workflow;
+    println!("found {}{}", found.name, found.analysis.signature.text);
 
-    let run = tenant.invoke(found.as_str(), serde_json::json!({"name": "Ada"})).await?;
+    let run = tenant.invoke(found.name.as_str(), serde_json::json!({"name": "Ada"})).await?;
     println!("{} ({} units of fuel)", run.value().map_err(|f| f.message.clone())?, run.usage.fuel);
     assert_eq!(run.value().map_err(|f| f.message.clone())?.as_str(), "\"HELLO, ADA!\"");
 

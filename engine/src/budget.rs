@@ -244,7 +244,14 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits { fuel: 100, memory_bytes: 10, host_calls: 3, output_bytes: 5, depth: 2, ..Limits::default() }
+        Limits {
+            fuel: 100,
+            memory_bytes: 10,
+            host_calls: 3,
+            output_bytes: 5,
+            depth: 2,
+            ..Limits::default()
+        }
     }
 
     #[test]

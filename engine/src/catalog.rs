@@ -125,11 +125,10 @@ impl Catalog {
             return Ok(workflow);
         }
         let all = self.library.list().await?;
-        let hint = nearest(name, all.iter().map(|workflow| workflow.name.as_str()))
-            .map_or_else(
-                || "; search or list the library to see what there is".to_owned(),
-                |near| format!("; did you mean {near}?"),
-            );
+        let hint = nearest(name, all.iter().map(|workflow| workflow.name.as_str())).map_or_else(
+            || "; search or list the library to see what there is".to_owned(),
+            |near| format!("; did you mean {near}?"),
+        );
         Err(Error::not_found(format!("there is no workflow {}{hint}", quoted(name))))
     }
 

@@ -80,7 +80,7 @@ impl Engine {
         EngineBuilder {
             source: RuntimeSource::Missing,
             storage: Arc::new(MemoryStorage::default()),
-            embedder: Arc::new(HashingEmbedder::default()),
+            embedder: Arc::new(HashingEmbedder),
             tools: Registry::empty(),
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
@@ -345,7 +345,6 @@ impl Tenant {
     }
 
     /// Begins an invocation with settings of its own.
-    #[must_use]
     pub fn invocation<'a>(&self, name: &'a str) -> InvocationBuilder<'a> {
         InvocationBuilder::new(Arc::clone(&self.invoker), name, self.options())
     }

@@ -279,8 +279,20 @@ mod tests {
         }
         let long = "x".repeat(65);
         let bad = [
-            "", "1a", "a-b", "a b", "../x", "x' OR 1=1 --", "class", "invoke", "list", "_private",
-            "fetch_jsоn", "a\0", "\u{202e}x", long.as_str(),
+            "",
+            "1a",
+            "a-b",
+            "a b",
+            "../x",
+            "x' OR 1=1 --",
+            "class",
+            "invoke",
+            "list",
+            "_private",
+            "fetch_jsоn",
+            "a\0",
+            "\u{202e}x",
+            long.as_str(),
         ];
         for name in bad {
             assert!(WorkflowName::new(name).is_err(), "{name:?} was accepted");

@@ -57,7 +57,8 @@ impl Invoker {
         let _slot = self.admit().await?;
         let budget = Budget::root(options.limits);
         let (seed, events) = (options.seed, options.events);
-        let mut opened = self.open(Some(&workflow), workflow.digest, arguments, budget, None, seed, events);
+        let mut opened =
+            self.open(Some(&workflow), workflow.digest, arguments, budget, None, seed, events);
         let work = self.sandbox(&workflow, &opened);
         let outcome = within_wall_time(&opened.context.budget, work).await;
         Ok(opened.close(outcome))
@@ -87,7 +88,13 @@ impl Invoker {
         let seed = caller.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(nth);
         let (parent, events) = (Some(caller.run), caller.events.clone());
         let mut opened = self.open(
-            Some(&workflow), workflow.digest, arguments, budget, parent, Some(seed), events,
+            Some(&workflow),
+            workflow.digest,
+            arguments,
+            budget,
+            parent,
+            Some(seed),
+            events,
         );
         let outcome = self.sandbox(&workflow, &opened).await;
         Ok(opened.close(outcome))
@@ -189,7 +196,10 @@ impl Opened {
     pub(crate) fn close(&mut self, outcome: Outcome) -> Run {
         let (stdout, stderr) = self.context.output.take();
         let run = Run {
-            #[expect(clippy::expect_used, reason = "closed once: `close` and `drop` are the only callers")]
+            #[expect(
+                clippy::expect_used,
+                reason = "closed once: `close` and `drop` are the only callers"
+            )]
             invocation: self.invocation.take().expect("a record is closed once"),
             outcome,
             usage: self.context.budget.usage(),
@@ -263,7 +273,12 @@ impl Workflows for Reentry {
         }
     }
 
-    async fn search_tools(&self, tools: &Registry, query: &str, limit: u32) -> Result<Vec<Arc<ToolInfo>>> {
+    async fn search_tools(
+        &self,
+        tools: &Registry,
+        query: &str,
+        limit: u32,
+    ) -> Result<Vec<Arc<ToolInfo>>> {
         let limit = (limit as usize).min(MAX_HITS);
         tools.search(checked_query(query)?, limit, self.0.catalog.embedder.as_ref()).await
     }

@@ -87,12 +87,14 @@ impl Validator {
         if self.accepts_unknown {
             takes.push("...");
         }
-        Error::invalid_argument(format!("{}: {problem} (it takes {})", self.what, match takes
-            .as_slice()
-        {
-            [] => "no arguments".to_owned(),
-            names => names.join(", "),
-        }))
+        Error::invalid_argument(format!(
+            "{}: {problem} (it takes {})",
+            self.what,
+            match takes.as_slice() {
+                [] => "no arguments".to_owned(),
+                names => names.join(", "),
+            }
+        ))
     }
 }
 
@@ -135,7 +137,11 @@ fn numbers_clamped(text: &str) -> String {
 
     fn flush(out: &mut String, number: &mut String) {
         // `true` and `false` contain an `e`; they are short and pass through.
-        if number.len() > 300 { out.push_str("1e300") } else { out.push_str(number) }
+        if number.len() > 300 {
+            out.push_str("1e300")
+        } else {
+            out.push_str(number)
+        }
         number.clear();
     }
 }

@@ -33,9 +33,7 @@ pub fn text(workflow: &Workflow) -> String {
     if !workflow.analysis.signature.parameters.is_empty() {
         text.push_str(". ");
         let names = workflow.analysis.signature.parameters.iter();
-        text.push_str(
-            &names.map(|p| p.name.replace('_', " ")).collect::<Vec<_>>().join(", "),
-        );
+        text.push_str(&names.map(|p| p.name.replace('_', " ")).collect::<Vec<_>>().join(", "));
     }
     text
 }
@@ -50,9 +48,7 @@ pub fn rank(mut candidates: Vec<Candidate>, limit: usize) -> Vec<Hit> {
         }
     }
     candidates.sort_by(|a, b| {
-        b.similarity
-            .total_cmp(&a.similarity)
-            .then_with(|| a.workflow.name.cmp(&b.workflow.name))
+        b.similarity.total_cmp(&a.similarity).then_with(|| a.workflow.name.cmp(&b.workflow.name))
     });
     candidates.truncate(limit.min(MAX_HITS));
     candidates

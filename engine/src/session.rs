@@ -94,12 +94,8 @@ impl Session {
         let taken = self.instance.take();
         let work = async {
             let entered = match taken {
-                Some(mut instance) => {
-                    instance.enter(Arc::clone(&context)).map(|()| instance)
-                }
-                None => {
-                    Instance::new(&self.invoker.catalog.runtime, Arc::clone(&context)).await
-                }
+                Some(mut instance) => instance.enter(Arc::clone(&context)).map(|()| instance),
+                None => Instance::new(&self.invoker.catalog.runtime, Arc::clone(&context)).await,
             };
             match entered {
                 Ok(mut instance) => {
@@ -115,7 +111,9 @@ impl Session {
         let mut outcome = within_wall_time(&context.budget, work).await;
         self.lost = had_instance && self.instance.is_none();
         if let (true, Outcome::Failure(failure)) = (self.lost, &mut outcome) {
-            failure.message.push_str("; the session's variables are gone, the next call starts anew");
+            failure
+                .message
+                .push_str("; the session's variables are gone, the next call starts anew");
         }
         Ok(opened.close(outcome))
     }

@@ -6,6 +6,7 @@
 //!
 //! It compiles the component anew (some twenty seconds) and sets no limits;
 //! the crate `repertoire` is what a host looks like that runs code it does not trust.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use repertoire_host_bindings::{Workflow, artifacts, calls, guest, tools, types, workflows};
 use wasmtime::component::{Access, Component, HasSelf, Linker, ResourceTable};
@@ -81,12 +82,7 @@ impl tools::HostWithStore<Host> for HasSelf<Host> {
 }
 
 impl workflows::HostWithStore<Host> for HasSelf<Host> {
-    async fn create(
-        _: Caller<'_>,
-        _: String,
-        _: String,
-        _: String,
-    ) -> Answer<workflows::Workflow> {
+    async fn create(_: Caller<'_>, _: String, _: String, _: String) -> Answer<workflows::Workflow> {
         refuse("library")
     }
 

@@ -43,30 +43,42 @@ fn shown(analysis: &Analysis) -> Value {
 async fn sources() {
     let tenant = bench().await.tenant;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/analysis");
-    let mut folders: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     let mut failed = Vec::new();
     for folder in &folders {
         let name = folder.file_name().unwrap().to_string_lossy();
         let source = fs::read_to_string(folder.join("source.py")).unwrap();
-        let expected: Value = serde_json::from_str(&fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
+        let expected: Value =
+            serde_json::from_str(&fs::read_to_string(folder.join("expected.json")).unwrap())
+                .unwrap();
         match (tenant.analyze(&source).await, expected.get("error")) {
             (Ok(analysis), None) => {
                 let actual = shown(&analysis);
                 for (key, value) in expected.as_object().unwrap() {
                     if actual.get(key) != Some(value) {
-                        failed.push(format!("--- {name}: {key} is\n    {}\n    not\n    {value}", actual[key]));
+                        failed.push(format!(
+                            "--- {name}: {key} is\n    {}\n    not\n    {value}",
+                            actual[key]
+                        ));
                     }
                 }
             }
             (Err(error), Some(expected)) => {
                 let part = expected["message_contains"].as_str().unwrap();
                 if error.code().as_str() != expected["code"] || !error.message().contains(part) {
-                    failed.push(format!("--- {name}: refused otherwise: {}: {}", error.code(), error.message()));
+                    failed.push(format!(
+                        "--- {name}: refused otherwise: {}: {}",
+                        error.code(),
+                        error.message()
+                    ));
                 }
             }
             (Ok(_), Some(_)) => failed.push(format!("--- {name}: was accepted")),
-            (Err(error), None) => failed.push(format!("--- {name}: was refused: {}", error.message())),
+            (Err(error), None) => {
+                failed.push(format!("--- {name}: was refused: {}", error.message()))
+            }
         }
     }
     assert!(folders.len() > 10, "there are few cases in {folders:?}");
@@ -92,7 +104,10 @@ def run(point: Point, options: Options = {}, pairs: list[tuple[str, int]] = []) 
     tenant.add_workflow("plot", source, "").await.unwrap();
     let good = json!({"point": {"x": 1, "y": 2}, "options": {"mode": "fast"}, "pairs": [["a", 1]]});
     let run = tenant.invoke("plot", good).await.unwrap();
-    assert_eq!(run.value().unwrap().to::<Value>().unwrap(), json!({"x": 3, "mode": "fast", "pairs": 1}));
+    assert_eq!(
+        run.value().unwrap().to::<Value>().unwrap(),
+        json!({"x": 3, "mode": "fast", "pairs": 1})
+    );
     for (bad, part) in [
         (json!({"point": {"y": 2}}), "point"),
         (json!({"point": {"x": "1"}}), "/x"),

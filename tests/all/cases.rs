@@ -44,7 +44,10 @@ async fn workflows() {
         );
         // They are what authors look at first, so they keep the standards.
         assert_eq!(workflow.analysis.warnings, [], "{name}");
-        assert!(!workflow.description.is_empty() && !workflow.analysis.docstring.is_empty(), "{name}");
+        assert!(
+            !workflow.description.is_empty() && !workflow.analysis.docstring.is_empty(),
+            "{name}"
+        );
     }
     group.run(&bench).await;
 }
@@ -64,7 +67,10 @@ async fn a_wrong_expectation_fails() {
     };
     let right = [
         (r#"{"value": [1.0, 1000000000000000000000000000000]}"#, &value),
-        (r#"{"failure": {"code": "raised", "type": "ValueError", "message_contains": ["no"]}}"#, &failure),
+        (
+            r#"{"failure": {"code": "raised", "type": "ValueError", "message_contains": ["no"]}}"#,
+            &failure,
+        ),
         (r#"{"failure": {"code": "trapped"}}"#, &limit),
     ];
     for (expected, run) in right {
@@ -82,9 +88,18 @@ async fn a_wrong_expectation_fails() {
         (r#"{"failure": {"code": "raised"}}"#, &failure),
         (r#"{"failure": {"code": "raised", "type": "KeyError"}}"#, &failure),
         (r#"{"failure": {"code": "trapped", "type": "ValueError"}}"#, &failure),
-        (r#"{"failure": {"code": "raised", "type": "ValueError", "message_contains": ["yes"]}}"#, &failure),
-        (r#"{"failure": {"code": "raised", "type": "ValueError", "traceback_contains": ["no", "line 1"]}}"#, &failure),
-        (r#"{"failure": {"code": "raised", "type": "ValueError", "excludes": ["line 1"]}}"#, &failure),
+        (
+            r#"{"failure": {"code": "raised", "type": "ValueError", "message_contains": ["yes"]}}"#,
+            &failure,
+        ),
+        (
+            r#"{"failure": {"code": "raised", "type": "ValueError", "traceback_contains": ["no", "line 1"]}}"#,
+            &failure,
+        ),
+        (
+            r#"{"failure": {"code": "raised", "type": "ValueError", "excludes": ["line 1"]}}"#,
+            &failure,
+        ),
         (r#"{"failure": {"code": "trapped", "type": "SystemExit"}}"#, &limit),
     ];
     for (expected, run) in wrong {

@@ -44,7 +44,12 @@ impl Home {
 
     fn pipe(&self, arguments: &[&str], input: &[u8]) -> Answer {
         let mut command = self.command(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         // Whoever refuses early does not read it.
         let _ = child.stdin.take().unwrap().write_all(input);
         Answer::from(child.wait_with_output().unwrap())
@@ -79,7 +84,8 @@ impl Answer {
     /// The answer's one JSON object.
     fn object(&self) -> Value {
         assert_eq!(self.stdout.lines().count(), 1, "not one line: {self:?}");
-        let value: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let value: Value =
+            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
         assert!(value.is_object(), "{self:?}");
         value
     }
@@ -101,7 +107,10 @@ fn exit_statuses() {
     let done = home.run(&["run", "divide", "--arg", "by=4"]).ends(0);
     assert_eq!(done.stdout, "dividing\n0.25\n");
     let failed = home.run(&["run", "divide", "--arg", "by=0"]).ends(1);
-    assert!(failed.stderr.contains("ZeroDivisionError") && failed.stderr.contains("line 4, in run"), "{failed:?}");
+    assert!(
+        failed.stderr.contains("ZeroDivisionError") && failed.stderr.contains("line 4, in run"),
+        "{failed:?}"
+    );
     assert_eq!(failed.stdout, "dividing\n");
     for wrong in [
         &["run", "divide"][..],
@@ -134,7 +143,10 @@ fn exit_statuses() {
         &["--model", "/nowhere", "workflows", "search", "x"],
     ] {
         let answer = home.run(host).ends(3);
-        assert!(answer.stderr.contains("nowhere") || answer.stderr.contains("/proc/nothing"), "{answer:?}");
+        assert!(
+            answer.stderr.contains("nowhere") || answer.stderr.contains("/proc/nothing"),
+            "{answer:?}"
+        );
     }
 }
 
@@ -142,7 +154,10 @@ fn exit_statuses() {
 fn json_is_one_object() {
     let home = Home::new();
     let source = home.file("divide.py", DIVIDE);
-    let created = home.run(&["--json", "workflows", "create", "divide", "--source", &source]).ends(0).object();
+    let created = home
+        .run(&["--json", "workflows", "create", "divide", "--source", &source])
+        .ends(0)
+        .object();
     assert_eq!(created["name"], created.pointer("/name").cloned().unwrap_or(json!("divide")));
     let done = home.run(&["run", "divide", "--arg", "by=4", "--json"]).ends(0);
     let object = done.object();
@@ -162,16 +177,25 @@ fn json_is_one_object() {
     ] {
         assert_eq!(home.run(wrong).ends(2).object()["error"]["code"], code, "{wrong:?}");
     }
-    let host = home.run(&["--json", "--component", "/nowhere.wasm", "run", "divide", "--arg", "by=1"]).ends(3);
+    let host = home
+        .run(&["--json", "--component", "/nowhere.wasm", "run", "divide", "--arg", "by=1"])
+        .ends(3);
     assert_eq!(host.object()["error"]["code"], "unavailable");
     for list in [
-        &["workflows", "list"][..], &["workflows", "get", "divide"], &["workflows", "search", "divide"],
-        &["workflows", "history", "divide"], &["tools", "list"], &["tools", "search", "x"],
-        &["artifacts", "list"], &["runs", "list"], &["config"],
+        &["workflows", "list"][..],
+        &["workflows", "get", "divide"],
+        &["workflows", "search", "divide"],
+        &["workflows", "history", "divide"],
+        &["tools", "list"],
+        &["tools", "search", "x"],
+        &["artifacts", "list"],
+        &["runs", "list"],
+        &["config"],
     ] {
         home.run(&[&["--json"], list].concat()).ends(0).object();
     }
-    let limit = home.run(&["run", "divide", "--arg", "by=1", "--fuel", "1000", "--json"]).ends(1).object();
+    let limit =
+        home.run(&["run", "divide", "--arg", "by=1", "--fuel", "1000", "--json"]).ends(1).object();
     assert_eq!(limit["error"]["code"], "fuel-exhausted");
 }
 
@@ -181,7 +205,8 @@ fn agent_code_from_a_file_and_from_standard_input() {
     let code = "print('hello')\nworkflows.create('twice', 'def run(n: int): return 2 * n')\nworkflows.twice(n=21)\n";
     let answer = home.pipe(&["exec", "-"], code.as_bytes()).ends(0);
     assert_eq!(answer.stdout, "hello\n42\n");
-    let file = home.file("script.py", "import asyncio\nawait asyncio.sleep(0)\nworkflows.twice(n=1)");
+    let file =
+        home.file("script.py", "import asyncio\nawait asyncio.sleep(0)\nworkflows.twice(n=1)");
     assert_eq!(home.run(&["exec", &file]).ends(0).stdout, "2\n");
     let failed = home.pipe(&["exec", "-"], b"1 / 0").ends(1);
     assert!(failed.stderr.contains("ZeroDivisionError"), "{failed:?}");
@@ -200,20 +225,29 @@ fn the_library_outlives_the_process() {
     let folder = repository().join("workflows");
     let folder = folder.to_str().unwrap();
     home.run(&["workflows", "import", folder]).ends(0);
-    let found = home.run(&["--json", "workflows", "search", "grab JSON from a web address", "--limit", "3"]).ends(0);
+    let found = home
+        .run(&["--json", "workflows", "search", "grab JSON from a web address", "--limit", "3"])
+        .ends(0);
     assert!(found.stdout.contains("fetch_json"), "{found:?}");
     let first = found.stdout.find("\"name\":\"").map(|at| &found.stdout[at + 8..at + 18]);
     assert_eq!(first, Some("fetch_json"), "{found:?}");
     let again = home.run(&["workflows", "import", folder]).ends(0);
     assert!(!again.stdout.contains("created"), "{again:?}");
-    let run = home.run(&["run", "compute_text_statistics", "--arg", "text=to be or not to be", "--json"]).ends(0).object();
+    let run = home
+        .run(&["run", "compute_text_statistics", "--arg", "text=to be or not to be", "--json"])
+        .ends(0)
+        .object();
     let id = run["run_id"].as_str().unwrap().to_owned();
     let shown = home.run(&["runs", "show", &id, "--json"]).ends(0);
-    assert!(shown.stdout.contains(&id) && shown.stdout.contains("compute_text_statistics"), "{shown:?}");
+    assert!(
+        shown.stdout.contains(&id) && shown.stdout.contains("compute_text_statistics"),
+        "{shown:?}"
+    );
     // Another tenant has none of it.
     let other = home.run(&["--tenant", "other", "run", "compute_text_statistics"]).ends(2);
     assert!(other.stderr.contains("no workflow"), "{other:?}");
-    home.pipe(&["artifacts", "put", "numbers", "--file", "-", "--kind", "json"], b"{\"a\": 1}").ends(0);
+    home.pipe(&["artifacts", "put", "numbers", "--file", "-", "--kind", "json"], b"{\"a\": 1}")
+        .ends(0);
     assert!(home.run(&["artifacts", "get", "numbers"]).ends(0).stdout.contains("\"a\""));
     home.run(&["artifacts", "delete", "numbers"]).ends(0);
     home.run(&["artifacts", "get", "numbers"]).ends(2);
@@ -239,9 +273,15 @@ fn settings_and_where_they_come_from() {
         Answer::from(command.output().unwrap())
     };
     let from_file = fuel(below(&["config", "--json"], None));
-    assert!(from_file.contains("1111111111") && from_file.contains("repertoire.toml"), "{from_file}");
+    assert!(
+        from_file.contains("1111111111") && from_file.contains("repertoire.toml"),
+        "{from_file}"
+    );
     let from_environment = fuel(below(&["config", "--json"], Some("2222222222")));
-    assert!(from_environment.contains("2222222222") && from_environment.contains("REPERTOIRE_FUEL"), "{from_environment}");
+    assert!(
+        from_environment.contains("2222222222") && from_environment.contains("REPERTOIRE_FUEL"),
+        "{from_environment}"
+    );
     assert!(!from_environment.contains("1111111111"), "{from_environment}");
     // What is in force is what a run gets.
     home.file("below/here/spin.py", "while True: pass");
@@ -255,7 +295,10 @@ fn settings_and_where_they_come_from() {
     }
     home.file("repertoire.toml", "[limits]\nfule = 1\n");
     let unknown = below(&["config"], None).ends(2);
-    assert!(unknown.stderr.contains("fule") && unknown.stderr.contains("did you mean fuel?"), "{unknown:?}");
+    assert!(
+        unknown.stderr.contains("fule") && unknown.stderr.contains("did you mean fuel?"),
+        "{unknown:?}"
+    );
     assert!(unknown.stderr.contains("repertoire.toml"), "{unknown:?}");
     home.file("repertoire.toml", "[limits]\nfuel = \"many\"\n");
     let wrong = below(&["config"], None).ends(2);
@@ -271,7 +314,8 @@ fn settings_and_where_they_come_from() {
 fn an_interrupt_ends_the_run() {
     let home = Home::new();
     let file = home.file("spin.py", "print('begun', flush=True)\nwhile True: pass");
-    let mut command = home.command(&["exec", &file, "--fuel", "900000000000000", "--timeout", "600"]);
+    let mut command =
+        home.command(&["exec", &file, "--fuel", "900000000000000", "--timeout", "600"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut begun = [0; 5];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut begun).unwrap();
@@ -292,7 +336,15 @@ fn two_processes_share_a_data_directory() {
     let home = Home::new();
     let source = home.file("one.py", "def run(): return 1");
     let create = || {
-        let mut command = home.command(&["workflows", "create", "one", "--source", &source, "--description", "one"]);
+        let mut command = home.command(&[
+            "workflows",
+            "create",
+            "one",
+            "--source",
+            &source,
+            "--description",
+            "one",
+        ]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let (a, b) = (create(), create());
@@ -320,5 +372,8 @@ fn the_demo_tells_its_story() {
     for word in ["fetch_json", "analyze_multiple_repos"] {
         assert!(answer.stdout.contains(word), "{word}: {answer:?}");
     }
-    assert!(!Path::new(&home.dir.path().join("data")).join("tenants").exists(), "the demo used the user's library");
+    assert!(
+        !Path::new(&home.dir.path().join("data")).join("tenants").exists(),
+        "the demo used the user's library"
+    );
 }

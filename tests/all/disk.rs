@@ -37,7 +37,8 @@ async fn child_writer() {
     std::io::stdin().read_line(&mut go).unwrap();
     if let Some(me) = what.strip_prefix("race") {
         for n in 0..10 {
-            match tenant.add_workflow(format!("w{n}"), format!("def run(): return {me}"), "").await {
+            match tenant.add_workflow(format!("w{n}"), format!("def run(): return {me}"), "").await
+            {
                 Ok(_) => say(format!("won w{n}")),
                 Err(error) => assert_eq!(error.code(), Code::AlreadyExists, "{}", error.chain()),
             }
@@ -47,7 +48,10 @@ async fn child_writer() {
             let name = format!("{what}_{n}");
             tenant.add_workflow(name.as_str(), "def run(): return 'whole'", "").await.unwrap();
             say(format!("saved {name}"));
-            tenant.save_artifact(&name, &Content::Text(name.repeat(1000).into()), "").await.unwrap();
+            tenant
+                .save_artifact(&name, &Content::Text(name.repeat(1000).into()), "")
+                .await
+                .unwrap();
             say(format!("kept {name}"));
         }
     }
@@ -102,7 +106,11 @@ async fn two_processes_create_the_same_names() {
         writers.map(Writer::rest)
     });
     let [one, two] = both.await.unwrap();
-    assert_eq!((one.last().unwrap().as_str(), two.last().unwrap().as_str()), ("done", "done"), "{one:?} {two:?}");
+    assert_eq!(
+        (one.last().unwrap().as_str(), two.last().unwrap().as_str()),
+        ("done", "done"),
+        "{one:?} {two:?}"
+    );
     let won = |lines: &[String]| -> BTreeSet<String> {
         lines.iter().filter_map(|line| line.strip_prefix("won ").map(str::to_owned)).collect()
     };
@@ -113,7 +121,10 @@ async fn two_processes_create_the_same_names() {
     assert_eq!(tenant.workflows().await.unwrap().len(), 10);
     for (names, me) in [(one, "1"), (two, "2")] {
         for name in names {
-            assert_eq!(tenant.invoke(&name, json!({})).await.unwrap().value().unwrap().as_str(), me);
+            assert_eq!(
+                tenant.invoke(&name, json!({})).await.unwrap().value().unwrap().as_str(),
+                me
+            );
         }
     }
 }
@@ -123,17 +134,22 @@ async fn two_processes_create_the_same_names() {
 async fn two_engines_create_the_same_name() {
     let data = tempfile::tempdir().unwrap();
     let tenants = [open(data.path()).await, open(data.path()).await];
-    let tenants = [tenants[0].tenant("acme").await.unwrap(), tenants[1].tenant("acme").await.unwrap()];
+    let tenants =
+        [tenants[0].tenant("acme").await.unwrap(), tenants[1].tenant("acme").await.unwrap()];
     for round in 0..5 {
         let name = format!("w{round}");
-        let add = |n: usize| tenants[n].add_workflow(name.as_str(), format!("def run(): return {n}"), "");
+        let add =
+            |n: usize| tenants[n].add_workflow(name.as_str(), format!("def run(): return {n}"), "");
         let (a, b) = tokio::join!(add(0), add(1));
         let winner = if a.is_ok() { "0" } else { "1" };
         let error = a.err().or(b.err()).expect("both have won");
         assert_eq!(error.code(), Code::AlreadyExists);
         for tenant in &tenants {
             assert_eq!(tenant.workflows().await.unwrap().len(), round + 1);
-            assert_eq!(tenant.invoke(&name, json!({})).await.unwrap().value().unwrap().as_str(), winner);
+            assert_eq!(
+                tenant.invoke(&name, json!({})).await.unwrap().value().unwrap().as_str(),
+                winner
+            );
         }
     }
 }
@@ -161,11 +177,13 @@ async fn a_killed_writer_leaves_the_last_good_state() {
             }
         }
         let tenant = open(data.path()).await.tenant("acme").await.unwrap();
-        let names: BTreeSet<_> = tenant.workflows().await.unwrap().iter().map(|w| w.name.to_string()).collect();
+        let names: BTreeSet<_> =
+            tenant.workflows().await.unwrap().iter().map(|w| w.name.to_string()).collect();
         assert!(names.is_superset(&saved), "lost: {:?}", saved.difference(&names));
         // At most the one that was on its way is there without a confirmation.
         assert!(names.len() <= saved.len() + round + 1, "{names:?}");
-        let artifacts: BTreeSet<_> = tenant.artifacts().await.unwrap().iter().map(|a| a.name.to_string()).collect();
+        let artifacts: BTreeSet<_> =
+            tenant.artifacts().await.unwrap().iter().map(|a| a.name.to_string()).collect();
         assert!(artifacts.is_superset(&kept), "lost: {:?}", kept.difference(&artifacts));
         for name in &artifacts {
             let (metadata, content) = tenant.load_artifact(name).await.unwrap();
@@ -176,7 +194,10 @@ async fn a_killed_writer_leaves_the_last_good_state() {
             let run = tenant.invoke(name, json!({})).await.unwrap();
             assert_eq!(run.value().unwrap().as_str(), "\"whole\"");
         }
-        tenant.add_workflow(format!("after{round}"), "def run(): return 'whole'", "").await.unwrap();
+        tenant
+            .add_workflow(format!("after{round}"), "def run(): return 'whole'", "")
+            .await
+            .unwrap();
         saved.insert(format!("after{round}"));
     }
     assert!(!kept.is_empty(), "nothing was written before the kill: the test shows nothing");
@@ -187,7 +208,10 @@ async fn outlives_the_engine() {
     let data = tempfile::tempdir().unwrap();
     let run = {
         let tenant = engine_on_disk(data.path()).await.tenant("acme").await.unwrap();
-        tenant.add_workflow("fetch_json", "def run(url: str): return url", "Fetch JSON from a URL").await.unwrap();
+        tenant
+            .add_workflow("fetch_json", "def run(url: str): return url", "Fetch JSON from a URL")
+            .await
+            .unwrap();
         tenant.save_artifact("a", &Content::Text("kept".into()), "").await.unwrap();
         let run = tenant.invoke("fetch_json", json!({"url": "x"})).await.unwrap();
         tenant.flush().await.unwrap();
@@ -198,7 +222,10 @@ async fn outlives_the_engine() {
     assert_eq!(hits[0].workflow.name.as_str(), "fetch_json");
     assert_eq!(tenant.load_artifact("a").await.unwrap().1, Content::Text("kept".into()));
     assert_eq!(tenant.run_record(run.invocation.id).await.unwrap().outcome, run.outcome);
-    assert_eq!(tenant.invoke("fetch_json", json!({"url": "y"})).await.unwrap().value().unwrap().as_str(), "\"y\"");
+    assert_eq!(
+        tenant.invoke("fetch_json", json!({"url": "y"})).await.unwrap().value().unwrap().as_str(),
+        "\"y\""
+    );
 }
 
 async fn refused(data: &Path) -> String {
@@ -285,7 +312,8 @@ async fn a_torn_version_is_set_aside() {
         }
         fs::write(&version, &bytes).unwrap();
         let tenant = open(data.path()).await.tenant("acme").await.unwrap();
-        let listed = tenant.workflows().await.unwrap_or_else(|error| panic!("{torn}: {}", error.chain()));
+        let listed =
+            tenant.workflows().await.unwrap_or_else(|error| panic!("{torn}: {}", error.chain()));
         let names: Vec<_> = listed.iter().map(|w| w.name.as_str()).collect();
         assert!(names.contains(&"first"), "{torn}: {names:?}");
         tenant.add_workflow("third", "def run(): return 3", "").await.unwrap();

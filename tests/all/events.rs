@@ -25,7 +25,9 @@ fn lines(events: &[Event]) -> Vec<String> {
             (
                 Some(Event::Output { run, stream, text }),
                 Event::Output { run: next_run, stream: next_stream, text: more },
-            ) if run == next_run && stream == next_stream && !text.ends_with('\n') => text.push_str(more),
+            ) if run == next_run && stream == next_stream && !text.ends_with('\n') => {
+                text.push_str(more)
+            }
             _ => merged.push(event.clone()),
         }
     }
@@ -35,7 +37,10 @@ fn lines(events: &[Event]) -> Vec<String> {
 #[tokio::test]
 async fn output_and_calls_in_order() {
     let tenant = bench().await.tenant;
-    tenant.add_workflow("leaf", "def run():\n print('leaf')\n tools.test.echo(x=1)", "").await.unwrap();
+    tenant
+        .add_workflow("leaf", "def run():\n print('leaf')\n tools.test.echo(x=1)", "")
+        .await
+        .unwrap();
     let source = "
 import sys
 def run():
@@ -51,7 +56,8 @@ def run():
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
     let invocation = tenant.invocation("root");
-    let run = invocation.on_event(move |event| sink.lock().unwrap().push(event)).run().await.unwrap();
+    let run =
+        invocation.on_event(move |event| sink.lock().unwrap().push(event)).run().await.unwrap();
     let events = seen.lock().unwrap();
     assert_eq!(
         lines(&events),
@@ -102,7 +108,10 @@ async fn a_session_tells_too() {
     session.run("print(1)\ntools.tset.echo(x=1)").await.unwrap();
     session.run("print(2)").await.unwrap();
     let seen = seen.lock().unwrap();
-    assert_eq!(lines(&seen), ["out \"1\\n\"", "> tools.tset.echo", "< tools.tset.echo not-found", "out \"2\\n\""]);
+    assert_eq!(
+        lines(&seen),
+        ["out \"1\\n\"", "> tools.tset.echo", "< tools.tset.echo not-found", "out \"2\\n\""]
+    );
 }
 
 #[tokio::test]

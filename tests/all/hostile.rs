@@ -25,7 +25,9 @@ fn hostile_programs() {
         .env("REPERTOIRE_TESTS_SECRET", SECRET)
         .output()
         .unwrap();
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let said = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
     assert!(output.status.success() && said.contains("1 passed"), "{}\n{said}", output.status);
 }
 
@@ -61,7 +63,13 @@ async fn alone() {
         eprintln!("{:>6} ms  {}", started.elapsed().as_millis(), case.name);
     }
     let panics = panics.load(Ordering::SeqCst);
-    assert!(failed.is_empty(), "{} of {} cases failed:\n\n{}\n", failed.len(), group.cases.len(), failed.join("\n\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {} cases failed:\n\n{}\n",
+        failed.len(),
+        group.cases.len(),
+        failed.join("\n\n")
+    );
     assert_eq!(panics, 0, "the host panicked");
 }
 
@@ -70,7 +78,9 @@ async fn sing(other: &Tenant, n: usize) -> Result<Duration, String> {
     let started = Instant::now();
     let run = other.invoke("canary", json!({ "n": n })).await.map_err(|error| error.chain())?;
     match run.value() {
-        Ok(value) if value.as_str().replace(' ', "") == format!("[{n},\"{SECRET}\"]") => Ok(started.elapsed()),
+        Ok(value) if value.as_str().replace(' ', "") == format!("[{n},\"{SECRET}\"]") => {
+            Ok(started.elapsed())
+        }
         outcome => Err(format!("the canary said {outcome:?}")),
     }
 }
@@ -82,9 +92,15 @@ fn note(slowest: &Mutex<Result<Duration, String>>, sung: Result<Duration, String
     *slowest = known.and_then(|known| sung.map(|sung| sung.max(known)));
 }
 
-async fn attack(case: &Case, bench: &Bench, other: &Tenant, baseline: Footprint) -> Result<(), String> {
+async fn attack(
+    case: &Case,
+    bench: &Bench,
+    other: &Tenant,
+    baseline: Footprint,
+) -> Result<(), String> {
     let known = bench.tenant.runs(usize::MAX).await.map_err(|error| error.chain())?.len();
-    let (over, slowest) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Ok(Duration::ZERO))));
+    let (over, slowest) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Ok(Duration::ZERO))));
     let singing = tokio::spawn({
         let (over, slowest, other) = (Arc::clone(&over), Arc::clone(&slowest), other.clone());
         async move {
@@ -115,9 +131,14 @@ async fn attack(case: &Case, bench: &Bench, other: &Tenant, baseline: Footprint)
     for run in &runs[..runs.len() - known.min(runs.len())] {
         let shown = format!("{run:?}");
         let home = std::env::var("HOME").unwrap_or_else(|_| "/nobody".to_owned());
-        for mark in [SECRET, repository().to_str().unwrap(), &format!("{home}/"), "/rustc/", ".cargo/"] {
+        for mark in
+            [SECRET, repository().to_str().unwrap(), &format!("{home}/"), "/rustc/", ".cargo/"]
+        {
             if shown.contains(mark) {
-                return Err(named(format!("{mark} shows in the record of run {}", run.invocation.id)));
+                return Err(named(format!(
+                    "{mark} shows in the record of run {}",
+                    run.invocation.id
+                )));
             }
         }
         if run.value().is_err_and(|failure| failure.code == repertoire::Code::Internal) {

@@ -60,7 +60,10 @@ async fn arguments_that_do_not_fit() {
     "#);
     // Each of them was refused before anything ran, and this is what they are refused for.
     assert!(tenant.runs(1).await.unwrap().is_empty());
-    for arguments in [json!({"url": "x"}), json!({"url": "x", "depth": 2, "timeout": 4, "mode": "json", "tags": ["a"]})] {
+    for arguments in [
+        json!({"url": "x"}),
+        json!({"url": "x", "depth": 2, "timeout": 4, "mode": "json", "tags": ["a"]}),
+    ] {
         assert!(tenant.invoke("fetch", arguments).await.unwrap().value().is_ok());
     }
 }
@@ -104,9 +107,31 @@ async fn names_that_are_none() {
     let long = "x".repeat(65);
     let mut messages = Vec::new();
     for name in [
-        "", "1st", "fetch-json", "fetch json", "class", "None", "invoke", "search", "_private", "__init__",
-        long.as_str(), "fetch_jsоn", "ﬁnd", "名前", "../x", "/etc/passwd", "a.b", "a'b", "a\"b",
-        "x' OR '1'='1", "x; DROP TABLE workflows", "a\0", "a\n", "\u{202e}x", " ",
+        "",
+        "1st",
+        "fetch-json",
+        "fetch json",
+        "class",
+        "None",
+        "invoke",
+        "search",
+        "_private",
+        "__init__",
+        long.as_str(),
+        "fetch_jsоn",
+        "ﬁnd",
+        "名前",
+        "../x",
+        "/etc/passwd",
+        "a.b",
+        "a'b",
+        "a\"b",
+        "x' OR '1'='1",
+        "x; DROP TABLE workflows",
+        "a\0",
+        "a\n",
+        "\u{202e}x",
+        " ",
     ] {
         let error = tenant.add_workflow(name, "def run(): return 1", "").await.expect_err(name);
         assert_eq!(error.code(), Code::InvalidArgument, "{name:?}");
@@ -217,13 +242,20 @@ async fn top_level_code_runs_only_when_the_workflow_does() {
     let bench = bench().await;
     let tenant = &bench.tenant;
     let started = Instant::now();
-    for (name, top) in [("loops", "while True: pass"), ("raises", "raise ValueError('at once')"), ("calls", "tools.test.echo(x=1)"), ("leaves", "import os; os._exit(0)")] {
+    for (name, top) in [
+        ("loops", "while True: pass"),
+        ("raises", "raise ValueError('at once')"),
+        ("calls", "tools.test.echo(x=1)"),
+        ("leaves", "import os; os._exit(0)"),
+    ] {
         tenant.add_workflow(name, format!("{top}\ndef run(): return 1"), "").await.unwrap();
     }
     // Parsing takes milliseconds; a loop that ran would take its fuel's seconds.
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert_eq!(bench.seen.started(), 0);
-    let code = async |name| tenant.invoke(name, json!({})).await.unwrap().value().map_err(|f| f.code).err();
+    let code = async |name| {
+        tenant.invoke(name, json!({})).await.unwrap().value().map_err(|f| f.code).err()
+    };
     assert_eq!(code("raises").await, Some(Code::Raised));
     assert_eq!(code("leaves").await, Some(Code::Trapped));
     assert_eq!(code("calls").await, None);
@@ -249,14 +281,21 @@ async fn what_is_not_there() {
     assert_eq!(error.code(), Code::NotFound);
     assert!(error.message().contains("echo?"), "{error}");
     assert_eq!(tenant.call_tool("../sh", "", &empty).await.unwrap_err().code(), Code::NotFound);
-    assert_eq!(tenant.call_tool("test", "typed", &empty).await.unwrap_err().code(), Code::InvalidArgument);
+    assert_eq!(
+        tenant.call_tool("test", "typed", &empty).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
     assert_eq!(tenant.load_artifact("zzz").await.unwrap_err().code(), Code::NotFound);
     assert!(!tenant.delete_artifact("zzz").await.unwrap());
     for name in ["", "../x", "a\0", "/a", "a//b"] {
         assert_eq!(tenant.load_artifact(name).await.unwrap_err().code(), Code::InvalidArgument);
     }
     for id in ["", "..", "a/b", "Acme", "-a", "ä", &"a".repeat(65)] {
-        assert_eq!(bench.engine.tenant(id).await.err().unwrap().code(), Code::InvalidArgument, "{id:?}");
+        assert_eq!(
+            bench.engine.tenant(id).await.err().unwrap().code(),
+            Code::InvalidArgument,
+            "{id:?}"
+        );
     }
     let nobody = repertoire::id::TenantId::new("nobody").unwrap();
     assert!(!bench.engine.delete_tenant(&nobody).await.unwrap());

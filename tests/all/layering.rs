@@ -9,9 +9,28 @@ use repertoire_tests::repository;
 
 /// The modules in the order of `lib.rs`: each may use those before it.
 const ORDER: [&str; 22] = [
-    "error", "json", "clock", "id", "limits", "workflow", "run", "budget", "schema", // vocabulary
-    "embed", "search", "library", "lance", "artifacts", "record", "storage", "tools", // the flow
-    "host", "sandbox", "analysis", "catalog", "invoke",
+    "error",
+    "json",
+    "clock",
+    "id",
+    "limits",
+    "workflow",
+    "run",
+    "budget",
+    "schema", // vocabulary
+    "embed",
+    "search",
+    "library",
+    "lance",
+    "artifacts",
+    "record",
+    "storage",
+    "tools", // the flow
+    "host",
+    "sandbox",
+    "analysis",
+    "catalog",
+    "invoke",
 ];
 
 /// How many of them are vocabulary.
@@ -37,9 +56,29 @@ const EXCEPTIONS: [(&str, &str); 4] = [
 const DOORS: [(&[&str], &[&str]); 7] = [
     (&["wasmtime", "wasmtime_wasi"], &["sandbox/", "host/"]),
     (&["repertoire_host_bindings"], &["sandbox/", "host/"]),
-    (&["lancedb", "arrow_array", "arrow_schema"], &["lance/", "library/lance.rs", "library/schema.rs", "artifacts/lance.rs", "record/lance.rs"]),
+    (
+        &["lancedb", "arrow_array", "arrow_schema"],
+        &[
+            "lance/",
+            "library/lance.rs",
+            "library/schema.rs",
+            "artifacts/lance.rs",
+            "record/lance.rs",
+        ],
+    ),
     (&["fastembed", "ort"], &["embed/fastembed.rs"]),
-    (&["clap", "clap_complete", "indicatif", "toml", "directories", "anyhow", "tracing_subscriber"], &["cli/", "main.rs"]),
+    (
+        &[
+            "clap",
+            "clap_complete",
+            "indicatif",
+            "toml",
+            "directories",
+            "anyhow",
+            "tracing_subscriber",
+        ],
+        &["cli/", "main.rs"],
+    ),
     (&["axum"], &["cli/", "serve/"]),
     (&["rand", "rand_chacha"], &["clock.rs", "sandbox/wasi.rs"]),
 ];
@@ -100,9 +139,11 @@ fn names_crate(code: &str, name: &str) -> bool {
     code.match_indices(name).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         let after = &code[at + name.len()..];
-        let begins = before.is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':' || c == '.'));
+        let begins =
+            before.is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':' || c == '.'));
         // `crate::embed::fastembed` is a module of ours.
-        let is_path = after.starts_with("::") || (after.starts_with(';') && code[..at].ends_with("use "));
+        let is_path =
+            after.starts_with("::") || (after.starts_with(';') && code[..at].ends_with("use "));
         begins && is_path
     })
 }
@@ -154,7 +195,8 @@ fn violations(sources: &[Source]) -> Vec<String> {
     for (file, text) in sources {
         let (own, code) = (module(file), code(text));
         if text.lines().count() > MAX_LINES {
-            found.push(format!("{file}: has {} lines, more than {MAX_LINES}", text.lines().count()));
+            found
+                .push(format!("{file}: has {} lines, more than {MAX_LINES}", text.lines().count()));
         }
         if own != "lib" && own != "main" {
             let Some(here) = rank(own) else {
@@ -166,7 +208,9 @@ fn violations(sources: &[Source]) -> Vec<String> {
                 match rank(&other) {
                     // `crate::Error` and the like: what lib.rs re-exports, for front-ends only.
                     None if other.starts_with(char::is_uppercase) && own == "cli" => {}
-                    None => found.push(format!("{file}: names crate::{other}, which has no place in the order")),
+                    None => found.push(format!(
+                        "{file}: names crate::{other}, which has no place in the order"
+                    )),
                     Some(there) if there > here && !exception => {
                         found.push(format!("{file}: {own} uses {other}, which comes after it"));
                     }

@@ -50,15 +50,22 @@ async fn create_get_list_delete(engine: Engine) {
     assert_eq!(created.analysis.signature.text, "(number: int) -> int");
     tenant.add_workflow("again", "def run(): return 1", "Do it again").await.unwrap();
     assert_eq!(tenant.workflow("double").await.unwrap(), created);
-    let names: Vec<_> = tenant.workflows().await.unwrap().iter().map(|w| w.name.to_string()).collect();
+    let names: Vec<_> =
+        tenant.workflows().await.unwrap().iter().map(|w| w.name.to_string()).collect();
     assert_eq!(names, ["again", "double"]);
-    assert_eq!(tenant.invoke("double", json!({"number": 4})).await.unwrap().value().unwrap().as_str(), "8");
+    assert_eq!(
+        tenant.invoke("double", json!({"number": 4})).await.unwrap().value().unwrap().as_str(),
+        "8"
+    );
 
     // Immutable: not even the same source again, and nothing changes by trying.
     for attempt in [source, "def run(): return 'other'"] {
         let error = tenant.add_workflow("double", attempt, "").await.unwrap_err();
         assert_eq!(error.code(), Code::AlreadyExists);
-        assert!(error.message().contains("double") && error.message().contains("delete"), "{error}");
+        assert!(
+            error.message().contains("double") && error.message().contains("delete"),
+            "{error}"
+        );
     }
     assert_eq!(tenant.workflow("double").await.unwrap(), created);
 
@@ -67,7 +74,10 @@ async fn create_get_list_delete(engine: Engine) {
     assert_eq!(tenant.workflow("double").await.unwrap_err().code(), Code::NotFound);
     assert_eq!(tenant.invoke("double", json!({})).await.unwrap_err().code(), Code::NotFound);
     tenant.add_workflow("double", "def run(): return 'new'", "").await.unwrap();
-    assert_eq!(tenant.invoke("double", json!({})).await.unwrap().value().unwrap().as_str(), "\"new\"");
+    assert_eq!(
+        tenant.invoke("double", json!({})).await.unwrap().value().unwrap().as_str(),
+        "\"new\""
+    );
     let history = tenant.history("double").await.unwrap();
     assert_eq!(history.len(), 2);
     assert_eq!((history[0].deleted_at, &history[1].workflow), (None, &created));
@@ -76,8 +86,12 @@ async fn create_get_list_delete(engine: Engine) {
 
 async fn names_are_created_once(engine: Engine) {
     let tenant = tenant(&engine).await;
-    let attempts = join_all((0..12).map(|n| tenant.add_workflow("once", format!("def run(): return {n}"), ""))).await;
-    let (won, lost): (Vec<_>, Vec<_>) = attempts.into_iter().enumerate().partition(|(_, result)| result.is_ok());
+    let attempts = join_all(
+        (0..12).map(|n| tenant.add_workflow("once", format!("def run(): return {n}"), "")),
+    )
+    .await;
+    let (won, lost): (Vec<_>, Vec<_>) =
+        attempts.into_iter().enumerate().partition(|(_, result)| result.is_ok());
     assert_eq!((won.len(), lost.len()), (1, 11));
     for (_, error) in lost {
         assert_eq!(error.unwrap_err().code(), Code::AlreadyExists);
@@ -96,12 +110,17 @@ assert all(artifacts.load(name) == value for name, value in kinds.items())
 [[a.name, a.kind, a.size, a.description] for a in artifacts.list()]
 ";
     let run = tenant.session().run(code).await.unwrap();
-    let listed: Vec<(String, String, u64, String)> = run.value().unwrap_or_else(|f| panic!("{}", f.traceback)).to().unwrap();
-    let shown: Vec<_> = listed.iter().map(|(name, kind, size, _)| format!("{name} {kind} {size}")).collect();
+    let listed: Vec<(String, String, u64, String)> =
+        run.value().unwrap_or_else(|f| panic!("{}", f.traceback)).to().unwrap();
+    let shown: Vec<_> =
+        listed.iter().map(|(name, kind, size, _)| format!("{name} {kind} {size}")).collect();
     assert_eq!(shown, ["a/b c.txt text 0", "bytes binary 2", "json json 61", "text text 3"]);
     let (metadata, content) = tenant.load_artifact("bytes").await.unwrap();
     assert_eq!(content, Content::Binary([0, 255].into()));
-    assert_eq!((metadata.run, metadata.description.as_str()), (Some(run.invocation.id), "what bytes"));
+    assert_eq!(
+        (metadata.run, metadata.description.as_str()),
+        (Some(run.invocation.id), "what bytes")
+    );
     assert_eq!(metadata.digest, "06eb7d6a69ee19e5fbdf749018d3d2abfa04bcbd1365db312eb86dc7169389b8");
 
     // A name has one content: the newest.
@@ -141,8 +160,14 @@ seen"
     );
     let run = a.session().run(&code).await.unwrap();
     let seen = run.value().unwrap_or_else(|f| panic!("{}", f.traceback)).as_str().replace(' ', "");
-    assert_eq!(seen, r#"[null,null,[],["public_name"],["public_name"],true,false,false,"private_name"]"#);
-    assert_eq!(b.invoke("private_name", json!({})).await.unwrap().value().unwrap().as_str(), "\"of b\"");
+    assert_eq!(
+        seen,
+        r#"[null,null,[],["public_name"],["public_name"],true,false,false,"private_name"]"#
+    );
+    assert_eq!(
+        b.invoke("private_name", json!({})).await.unwrap().value().unwrap().as_str(),
+        "\"of b\""
+    );
     assert!(b.runs(10).await.unwrap().iter().all(|r| r.invocation.id != run.invocation.id));
     let error = a.run_record(b.runs(1).await.unwrap()[0].invocation.id).await.unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
@@ -161,7 +186,11 @@ async fn an_empty_library_answers(engine: Engine) {
     assert!(tenant.workflows().await.unwrap().is_empty());
     assert!(tenant.artifacts().await.unwrap().is_empty());
     assert!(tenant.runs(5).await.unwrap().is_empty());
-    let run = tenant.session().run("[workflows.search('x'), workflows.list(), artifacts.list()]").await.unwrap();
+    let run = tenant
+        .session()
+        .run("[workflows.search('x'), workflows.list(), artifacts.list()]")
+        .await
+        .unwrap();
     assert_eq!(run.value().unwrap().as_str().replace(' ', ""), "[[],[],[]]");
 }
 
@@ -169,7 +198,10 @@ async fn import_is_idempotent(engine: Engine) {
     let tenant = tenant(&engine).await;
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    write("one.py", "\"\"\"From the module.\n\nMore.\n\"\"\"\n\ndef run():\n    \"\"\"From run.\"\"\"\n    return 1\n");
+    write(
+        "one.py",
+        "\"\"\"From the module.\n\nMore.\n\"\"\"\n\ndef run():\n    \"\"\"From run.\"\"\"\n    return 1\n",
+    );
     write("two.py", "def run():\n    \"\"\"From run.\"\"\"\n    return 2\n");
     write("broken.py", "def run(:\n");
     write("class.py", "def run(): return 1\n");
@@ -177,13 +209,20 @@ async fn import_is_idempotent(engine: Engine) {
     write("README.md", "not a workflow");
     let told = AtomicUsize::new(0);
     let import = async || {
-        let report = tenant.import(folder.path(), |_, _, _| { told.fetch_add(1, Ordering::SeqCst); }).await.unwrap();
+        let report = tenant
+            .import(folder.path(), |_, _, _| {
+                told.fetch_add(1, Ordering::SeqCst);
+            })
+            .await
+            .unwrap();
         report
             .iter()
             .map(|file| {
                 let name = file.path.file_name().unwrap().to_string_lossy().into_owned();
                 match &file.action {
-                    ImportAction::Created(workflow) => format!("{name} created: {}", workflow.description),
+                    ImportAction::Created(workflow) => {
+                        format!("{name} created: {}", workflow.description)
+                    }
                     ImportAction::Updated(_) => format!("{name} updated"),
                     ImportAction::Unchanged(_) => format!("{name} unchanged"),
                     ImportAction::Failed(error) => format!("{name} {}", error.code()),
@@ -191,20 +230,39 @@ async fn import_is_idempotent(engine: Engine) {
             })
             .collect::<Vec<_>>()
     };
-    let failed = ["broken.py invalid-source", "class.py invalid-argument", "latin.py invalid-argument"];
-    assert_eq!(import().await, [failed[0], failed[1], failed[2], "one.py created: From the module.", "two.py created: From run."]);
+    let failed =
+        ["broken.py invalid-source", "class.py invalid-argument", "latin.py invalid-argument"];
+    assert_eq!(
+        import().await,
+        [
+            failed[0],
+            failed[1],
+            failed[2],
+            "one.py created: From the module.",
+            "two.py created: From run."
+        ]
+    );
     assert_eq!(told.load(Ordering::SeqCst), 5);
     let created_at = tenant.workflow("one").await.unwrap().created_at;
-    assert_eq!(import().await, [failed[0], failed[1], failed[2], "one.py unchanged", "two.py unchanged"]);
+    assert_eq!(
+        import().await,
+        [failed[0], failed[1], failed[2], "one.py unchanged", "two.py unchanged"]
+    );
     assert_eq!(tenant.workflow("one").await.unwrap().created_at, created_at);
     write("two.py", "def run():\n    return 'two'\n");
-    assert_eq!(import().await, [failed[0], failed[1], failed[2], "one.py unchanged", "two.py updated"]);
+    assert_eq!(
+        import().await,
+        [failed[0], failed[1], failed[2], "one.py unchanged", "two.py updated"]
+    );
     assert_eq!(tenant.invoke("two", json!({})).await.unwrap().value().unwrap().as_str(), "\"two\"");
     assert_eq!(tenant.history("two").await.unwrap().len(), 2);
     assert_eq!(tenant.history("one").await.unwrap().len(), 1);
     // A change that does not parse leaves what there was.
     write("two.py", "def run(\n");
-    assert_eq!(import().await, [failed[0], failed[1], failed[2], "one.py unchanged", "two.py invalid-source"]);
+    assert_eq!(
+        import().await,
+        [failed[0], failed[1], failed[2], "one.py unchanged", "two.py invalid-source"]
+    );
     assert_eq!(tenant.invoke("two", json!({})).await.unwrap().value().unwrap().as_str(), "\"two\"");
     let error = tenant.import(&folder.path().join("none"), |_, _, _| ()).await.unwrap_err();
     assert_eq!(error.code(), Code::NotFound);
@@ -212,7 +270,10 @@ async fn import_is_idempotent(engine: Engine) {
 
 async fn runs_are_recorded(engine: Engine) {
     let tenant = tenant(&engine).await;
-    tenant.add_workflow("divide", "def run(by: int):\n print('dividing')\n return 1 / by", "").await.unwrap();
+    tenant
+        .add_workflow("divide", "def run(by: int):\n print('dividing')\n return 1 / by", "")
+        .await
+        .unwrap();
     let good = tenant.invocation("divide").arguments(json!({"by": 2})).seed(9).run().await.unwrap();
     let bad = tenant.invoke("divide", json!({"by": 0})).await.unwrap();
     tenant.flush().await.unwrap();
@@ -223,7 +284,10 @@ async fn runs_are_recorded(engine: Engine) {
     }
     assert_eq!(tenant.runs(10).await.unwrap().len(), 2);
     let failure = bad.outcome.failure().unwrap();
-    assert_eq!((failure.code, failure.exceptions[0].type_name.as_str()), (Code::Raised, "ZeroDivisionError"));
+    assert_eq!(
+        (failure.code, failure.exceptions[0].type_name.as_str()),
+        (Code::Raised, "ZeroDivisionError")
+    );
 }
 
 /// Found by what they mean, in other words than theirs.

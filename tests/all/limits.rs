@@ -23,7 +23,8 @@ async fn meets(bench: &Bench, code: Code, source: &str, limits: Limits) -> Run {
 #[tokio::test]
 async fn fuel() {
     let limits = Limits { fuel: 300_000_000, ..Limits::default() };
-    let run = meets(&bench().await, Code::FuelExhausted, "def run():\n while True: pass", limits).await;
+    let run =
+        meets(&bench().await, Code::FuelExhausted, "def run():\n while True: pass", limits).await;
     assert_eq!(run.usage.fuel, 300_000_000);
     assert!(run.usage.peak_memory_bytes > 20 << 20, "{:?}", run.usage);
     assert!(run.outcome.failure().unwrap().message.contains("300000000"));
@@ -97,7 +98,8 @@ async fn a_result_is_output() {
 async fn host_calls() {
     let limits = Limits { host_calls: 25, ..Limits::default() };
     let bench = bench().await;
-    let source = "def run():\n while True:\n  try: tools.test.echo(x=1)\n  except BaseException: pass";
+    let source =
+        "def run():\n while True:\n  try: tools.test.echo(x=1)\n  except BaseException: pass";
     meets(&bench, Code::CallsExceeded, source, limits).await;
     assert_eq!(bench.seen.started(), 25);
 }
@@ -143,7 +145,10 @@ async fn python_recursion_is_an_exception_and_c_recursion_a_limit() {
     let mut session = bench.tenant.session();
     let run = session.run("def f(): f()\nf()").await.unwrap();
     let failure = run.outcome.failure().unwrap();
-    assert_eq!((failure.code, failure.exceptions[0].type_name.as_str()), (Code::Raised, "RecursionError"));
+    assert_eq!(
+        (failure.code, failure.exceptions[0].type_name.as_str()),
+        (Code::Raised, "RecursionError")
+    );
     let run = session.run("1 + 1").await.unwrap();
     assert_eq!(run.value().unwrap().as_str(), "2");
     let source = "import sys\ndef run():\n sys.setrecursionlimit(10**9)\n def f(): f()\n f()";

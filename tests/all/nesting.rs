@@ -21,8 +21,10 @@ async fn children(tenant: &Tenant, parent: &Run) -> Vec<Run> {
 #[tokio::test]
 async fn usage_includes_what_nested_runs_used_exactly() {
     let tenant = bench().await.tenant;
-    add(&tenant, "leaf", "def run(n: int):\n for _ in range(n): pass\n print('leaf')\n return 1").await;
-    add(&tenant, "root", "def run(n: int):\n return workflows.leaf(n=n) + workflows.leaf(n=n)").await;
+    add(&tenant, "leaf", "def run(n: int):\n for _ in range(n): pass\n print('leaf')\n return 1")
+        .await;
+    add(&tenant, "root", "def run(n: int):\n return workflows.leaf(n=n) + workflows.leaf(n=n)")
+        .await;
     let mut own = Vec::new();
     for n in [100_000, 900_000] {
         let invocation = tenant.invocation("root").arguments(json!({ "n": n })).seed(1);
@@ -133,7 +135,12 @@ async def run(count: int):
 #[tokio::test]
 async fn memory_is_one_budget() {
     let tenant = bench().await.tenant;
-    add(&tenant, "hold", "def run(mib: int):\n block = bytearray(mib << 20)\n return len(block) >> 20").await;
+    add(
+        &tenant,
+        "hold",
+        "def run(mib: int):\n block = bytearray(mib << 20)\n return len(block) >> 20",
+    )
+    .await;
     let source = "
 def run(mib: int):
     block = bytearray(mib << 20)

@@ -49,7 +49,10 @@ async fn differ_between_runs_unless_a_seed_is_given() {
 async fn nested_runs_follow_from_their_callers_seed() {
     let tenant = bench().await.tenant;
     tenant.add_workflow("draw", DRAWS, "").await.unwrap();
-    tenant.add_workflow("root", "def run(): return [workflows.draw(), workflows.draw()]", "").await.unwrap();
+    tenant
+        .add_workflow("root", "def run(): return [workflows.draw(), workflows.draw()]", "")
+        .await
+        .unwrap();
     let draw = async |seed| {
         let run = tenant.invocation("root").seed(seed).run().await.unwrap();
         run.value().unwrap().to::<Vec<Value>>().unwrap()
@@ -65,7 +68,8 @@ async fn a_session_draws_from_its_seed_too() {
     let tenant = bench().await.tenant;
     let draw = async |seed| {
         let mut session = tenant.session().seed(seed);
-        let run = session.run("import random, uuid; [random.random(), str(uuid.uuid4())]").await.unwrap();
+        let run =
+            session.run("import random, uuid; [random.random(), str(uuid.uuid4())]").await.unwrap();
         run.value().unwrap().clone()
     };
     assert_eq!(draw(3).await, draw(3).await);

@@ -16,7 +16,11 @@ async fn value(session: &mut Session, code: &str) -> String {
 #[tokio::test]
 async fn keeps_what_earlier_calls_defined() {
     let mut session = bench().await.tenant.session();
-    assert_eq!(value(&mut session, "import math\nx = 20\ndef double(n): return 2 * n\nclass A: y = 1").await, "null");
+    assert_eq!(
+        value(&mut session, "import math\nx = 20\ndef double(n): return 2 * n\nclass A: y = 1")
+            .await,
+        "null"
+    );
     assert_eq!(value(&mut session, "double(x) + A.y + math.floor(1.5)").await, "42");
     assert_eq!(value(&mut session, "_ + 1").await, "43");
     // What raised half-way has done the first half.
@@ -32,7 +36,8 @@ async fn keeps_what_earlier_calls_defined() {
 
 #[tokio::test]
 async fn says_when_a_limit_has_taken_the_variables() {
-    let limits = Limits { fuel: 500_000_000, wall_time: Duration::from_secs(30), ..Limits::default() };
+    let limits =
+        Limits { fuel: 500_000_000, wall_time: Duration::from_secs(30), ..Limits::default() };
     let mut session = bench().await.tenant.session().limits(limits);
     assert_eq!(value(&mut session, "x = 1; x").await, "1");
     let run = session.run("while True: pass").await.unwrap();
@@ -72,7 +77,10 @@ async fn each_call_has_the_limits_anew_and_memory_stays() {
     assert_eq!(run.value().unwrap_err().code, Code::MemoryExceeded);
     assert_eq!(value(&mut session, "len(held) >> 20").await, "100");
     // What is let go can be had again.
-    assert_eq!(value(&mut session, "del held; more = bytearray(100 << 20); len(more) >> 20").await, "100");
+    assert_eq!(
+        value(&mut session, "del held; more = bytearray(100 << 20); len(more) >> 20").await,
+        "100"
+    );
 }
 
 #[tokio::test]
@@ -103,12 +111,18 @@ async fn two_sessions_share_a_library_and_no_variables() {
     assert_eq!(value(&mut one, "x = 1; x").await, "1");
     let run = other.run("x").await.unwrap();
     assert_eq!(run.value().unwrap_err().exceptions[0].type_name, "NameError");
-    one.add_workflow("triple", "def run(number: int) -> int:\n    return 3 * number", "").await.unwrap();
+    one.add_workflow("triple", "def run(number: int) -> int:\n    return 3 * number", "")
+        .await
+        .unwrap();
     assert_eq!(value(&mut other, "workflows.triple(number=2)").await, "6");
     let create = "workflows.create('quadruple', 'def run(n: int): return 4 * n', description='Four times'); [w.name for w in workflows.list()]";
     assert_eq!(value(&mut other, create).await.replace(' ', ""), r#"["quadruple","triple"]"#);
     assert_eq!(value(&mut one, "workflows.quadruple(n=2)").await, "8");
-    assert_eq!(value(&mut one, "artifacts.save('a', b'\\x00\\xff'); artifacts.load('a') == b'\\x00\\xff'").await, "true");
+    assert_eq!(
+        value(&mut one, "artifacts.save('a', b'\\x00\\xff'); artifacts.load('a') == b'\\x00\\xff'")
+            .await,
+        "true"
+    );
     assert_eq!(value(&mut other, "artifacts.load('a')[1]").await, "255");
 }
 

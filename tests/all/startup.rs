@@ -18,7 +18,10 @@ async fn refused(options: RuntimeOptions) -> Error {
 async fn without_a_component() {
     let place = tempfile::tempdir().unwrap();
     let missing = place.path().join("python.wasm");
-    for options in [RuntimeOptions::new(&missing), RuntimeOptions::new(&missing).cache(place.path().join("cache"))] {
+    for options in [
+        RuntimeOptions::new(&missing),
+        RuntimeOptions::new(&missing).cache(place.path().join("cache")),
+    ] {
         let error = refused(options).await;
         assert_eq!(error.code(), Code::Unavailable);
         let message = error.chain();
@@ -56,7 +59,10 @@ async fn a_cache_that_others_can_write_to() {
     }
     let file = place.path().join("file");
     fs::write(&file, "").unwrap();
-    assert_eq!(refused(RuntimeOptions::new(component()).cache(file)).await.code(), Code::Unavailable);
+    assert_eq!(
+        refused(RuntimeOptions::new(component()).cache(file)).await.code(),
+        Code::Unavailable
+    );
 }
 
 /// A cache of its own with what the tests' has.
@@ -119,7 +125,8 @@ async fn an_entry_that_is_stale() {
 
     let foreign = b"what another version has compiled".to_vec();
     fs::write(&first, &foreign).unwrap();
-    let digest: String = Sha256::digest(&foreign).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String =
+        Sha256::digest(&foreign).iter().map(|byte| format!("{byte:02x}")).collect();
     fs::write(first.with_extension("sum"), format!("{} 0 {digest}", foreign.len())).unwrap();
     assert!(load().await.message().contains("not a Python component"));
     assert!(fs::read(&first).unwrap() == good, "the foreign entry is still there");

@@ -33,7 +33,8 @@ async fn value(tenant: &Tenant, code: &str) -> Value {
 #[tokio::test]
 async fn a_yaml_file_is_a_tool() {
     let tenant = tenant().await;
-    let listed = value(&tenant, "[[tool.name, len(tool.callables) > 0] for tool in tools.list()]").await;
+    let listed =
+        value(&tenant, "[[tool.name, len(tool.callables) > 0] for tool in tools.list()]").await;
     assert_eq!(listed, json!([["dashes", true], ["missing", true], ["probe", true]]));
     assert_eq!(value(&tenant, "tools.probe.print(text='hello')").await, json!("hello"));
     let both = "
@@ -41,7 +42,10 @@ import asyncio
 await asyncio.gather(tools.probe.print.call_async(text='a'), tools.probe.print.call_async(text='b'))
 ";
     assert_eq!(value(&tenant, both).await, json!(["a", "b"]));
-    assert_eq!(value(&tenant, "tools.search('does what a test asks for', limit=1)[0].name").await, json!("probe"));
+    assert_eq!(
+        value(&tenant, "tools.search('does what a test asks for', limit=1)[0].name").await,
+        json!("probe")
+    );
 }
 
 /// No shell sees an argument, the command sees nothing of this process's environment, and none reads its input.
@@ -49,12 +53,18 @@ await asyncio.gather(tools.probe.print.call_async(text='a'), tools.probe.print.c
 async fn arguments_stay_what_they_are() {
     let tenant = tenant().await;
     for text in ["$(id)", "`id`; id | id", "a b", "'\"", "*", "~", "é\n", "$HOME"] {
-        let code = format!("import json; json.loads(tools.probe.argv(text={})) if isinstance(tools.probe.argv(text={0}), str) else tools.probe.argv(text={0})", json!(text));
+        let code = format!(
+            "import json; json.loads(tools.probe.argv(text={})) if isinstance(tools.probe.argv(text={0}), str) else tools.probe.argv(text={0})",
+            json!(text)
+        );
         let seen = value(&tenant, &code).await;
         assert!(seen["argv"].as_array().unwrap().contains(&json!(text)), "{text:?}: {seen}");
         assert_eq!(seen["stdin"], json!(""), "{seen}");
         let names: Vec<_> = seen["env"].as_object().unwrap().keys().map(String::as_str).collect();
-        assert!(!names.iter().any(|name| name.starts_with("CARGO") || *name == "USER"), "{names:?}");
+        assert!(
+            !names.iter().any(|name| name.starts_with("CARGO") || *name == "USER"),
+            "{names:?}"
+        );
     }
 }
 
@@ -102,7 +112,8 @@ def failed(call):
 
 fn alive(argument: &str) -> bool {
     fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        fs::read(entry.path().join("cmdline")).is_ok_and(|bytes| bytes == format!("sleep\0{argument}\0").as_bytes())
+        fs::read(entry.path().join("cmdline"))
+            .is_ok_and(|bytes| bytes == format!("sleep\0{argument}\0").as_bytes())
     })
 }
 
@@ -110,7 +121,10 @@ fn alive(argument: &str) -> bool {
 #[tokio::test]
 async fn a_stopped_run_leaves_no_process() {
     let tenant = tenant().await;
-    tenant.add_workflow("wait", "def run(n: str): return tools.probe.hang(text=n)", "").await.unwrap();
+    tenant
+        .add_workflow("wait", "def run(n: str): return tools.probe.hang(text=n)", "")
+        .await
+        .unwrap();
     // Names the processes, and nobody else's.
     let number = format!("{}", 700_000 + std::process::id());
     let limits = Limits { wall_time: Duration::from_millis(700), ..Limits::default() };
@@ -148,18 +162,27 @@ fn refused(text: &str) -> Error {
 #[test]
 fn files_that_are_no_tools() {
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for (from, to) in ["a", "b", "c", "d", "e", "f", "g", "h", "i"].iter().zip(["b", "c", "d", "e", "f", "g", "h", "i", "j"]) {
+    for (from, to) in ["a", "b", "c", "d", "e", "f", "g", "h", "i"]
+        .iter()
+        .zip(["b", "c", "d", "e", "f", "g", "h", "i", "j"])
+    {
         bomb.push_str(&format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(", ")));
     }
     let bomb = format!("name: bad\ncommand: echo\ndescription: x\n{bomb}");
     for (text, parts) in [
         ("name: bad\ncommand: echo\ncomand: x\n", &["bad.yaml", "comand"][..]),
-        ("name: bad\ncommand: echo\nschema:\n  options:\n    x: {tpye: string}\n", &["bad.yaml", "tpye"][..]),
+        (
+            "name: bad\ncommand: echo\nschema:\n  options:\n    x: {tpye: string}\n",
+            &["bad.yaml", "tpye"][..],
+        ),
         ("name: class\ncommand: echo\n", &["bad.yaml", "class"][..]),
         ("name: [\n", &["bad.yaml:1"][..]),
         ("", &["bad.yaml"][..]),
         (&bomb, &["bad.yaml"][..]),
-        ("name: bad\ncommand: echo\nrecipes:\n  go:\n    preset: {nope: 1}\n", &["bad.yaml", "nope"][..]),
+        (
+            "name: bad\ncommand: echo\nrecipes:\n  go:\n    preset: {nope: 1}\n",
+            &["bad.yaml", "nope"][..],
+        ),
     ] {
         let error = refused(text);
         assert_eq!(error.code(), Code::InvalidArgument, "{text}: {}", error.chain());
@@ -174,6 +197,7 @@ fn files_that_are_no_tools() {
 /// What is shipped loads, and the recipe that the first workflow needs is there.
 #[test]
 fn the_shipped_tools_load() {
-    let tools = Registry::from_folder(&repertoire_tests::repository().join("tools"), &options()).unwrap();
+    let tools =
+        Registry::from_folder(&repertoire_tests::repository().join("tools"), &options()).unwrap();
     assert!(tools.get("curl").unwrap().callable("get").is_some());
 }

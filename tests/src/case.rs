@@ -162,8 +162,11 @@ impl Group {
         folders.sort();
         // To look at one: REPERTOIRE_CASE=e01 cargo test ...
         let wanted = std::env::var("REPERTOIRE_CASE").unwrap_or_default();
-        let cases: Vec<Case> =
-            folders.iter().map(|folder| Case::read(folder)).filter(|case| case.name.contains(&wanted)).collect();
+        let cases: Vec<Case> = folders
+            .iter()
+            .map(|folder| Case::read(folder))
+            .filter(|case| case.name.contains(&wanted))
+            .collect();
         assert!(!cases.is_empty() || !wanted.is_empty(), "{} has no cases", folder.display());
         Self { name: name.to_owned(), cases }
     }
@@ -210,7 +213,11 @@ impl Case {
                     }]
                 }
                 (None, Some(calls)) => read_calls(&calls)?,
-                _ => return Err("there is not exactly one of expected.json and calls.json".to_owned()),
+                _ => {
+                    return Err(
+                        "there is not exactly one of expected.json and calls.json".to_owned()
+                    );
+                }
             };
             let limits = text("limits.json").map(|text| parsed(&text, "limits.json"));
             Ok(Self {
@@ -264,10 +271,13 @@ impl Case {
                 (Some(expected), Err(error)) => {
                     expected.check(&Failure::new(error.code(), error.chain()))
                 }
-                (Some(expected), Ok(run)) => {
-                    Err(format!("an error {} was expected, and it ran: {:?}", expected.code, run.outcome))
+                (Some(expected), Ok(run)) => Err(format!(
+                    "an error {} was expected, and it ran: {:?}",
+                    expected.code, run.outcome
+                )),
+                (None, Err(error)) => {
+                    Err(format!("was refused: {}: {}", error.code(), error.chain()))
                 }
-                (None, Err(error)) => Err(format!("was refused: {}: {}", error.code(), error.chain())),
                 (None, Ok(run)) => call.ends.check(&run, took).and_then(|()| match &self.stdout {
                     Some(expected) if *expected != run.stdout => {
                         Err(format!("standard output is {:?}, not {expected:?}", run.stdout))
@@ -275,7 +285,8 @@ impl Case {
                     _ => Ok(()),
                 }),
             };
-            let which = if self.calls.len() > 1 { format!("call {index}: ") } else { String::new() };
+            let which =
+                if self.calls.len() > 1 { format!("call {index}: ") } else { String::new() };
             checked.map_err(|problem| format!("{which}{problem}"))?;
         }
         Ok(())
@@ -292,7 +303,10 @@ impl Expected {
         match (&self.value, &self.repr, &self.failure, &run.outcome) {
             (Some(expected), None, None, Outcome::Value(value)) => {
                 if !same_json(expected.get(), value.json.as_str()) {
-                    return Err(format!("returned {}\n    expected {expected}", cut(value.json.as_str())));
+                    return Err(format!(
+                        "returned {}\n    expected {expected}",
+                        cut(value.json.as_str())
+                    ));
                 }
             }
             (None, Some(expected), None, Outcome::Value(value)) => {
@@ -324,7 +338,10 @@ impl Expected {
         if let Some(limit) = self.at_most_mib
             && run.usage.peak_memory_bytes > limit << 20
         {
-            return Err(format!("held {} MiB, and may hold {limit}", run.usage.peak_memory_bytes >> 20));
+            return Err(format!(
+                "held {} MiB, and may hold {limit}",
+                run.usage.peak_memory_bytes >> 20
+            ));
         }
         Ok(())
     }
@@ -341,7 +358,9 @@ impl ExpectedFailure {
             format!("the exception is {:?}, not {:?}", types.first(), self.type_name)
         } else if self.chain.as_ref().is_some_and(|chain| *chain != types) {
             format!("the chain is {types:?}, not {:?}", self.chain)
-        } else if let Some(part) = self.message_contains.iter().find(|part| !failure.message.contains(*part)) {
+        } else if let Some(part) =
+            self.message_contains.iter().find(|part| !failure.message.contains(*part))
+        {
             format!("the message lacks {part:?}")
         } else if let Some(part) = missing_in_order(&failure.traceback, &self.traceback_contains) {
             format!("the traceback lacks, in its place, {part:?}")
@@ -351,10 +370,15 @@ impl ExpectedFailure {
             .find(|part| failure.message.contains(*part) || failure.traceback.contains(*part))
         {
             format!("message or traceback have {part:?}")
-        } else if self.at_most_bytes.is_some_and(|limit| {
-            failure.message.len() > limit || failure.traceback.len() > limit
-        }) {
-            format!("message and traceback have {} and {} bytes", failure.message.len(), failure.traceback.len())
+        } else if self
+            .at_most_bytes
+            .is_some_and(|limit| failure.message.len() > limit || failure.traceback.len() > limit)
+        {
+            format!(
+                "message and traceback have {} and {} bytes",
+                failure.message.len(),
+                failure.traceback.len()
+            )
         } else {
             return Ok(());
         };
@@ -375,7 +399,9 @@ fn missing_in_order<'a>(text: &str, parts: &'a [String]) -> Option<&'a String> {
 
 fn describe(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Value(value) => format!("value {} repr {:?}", cut(value.json.as_str()), value.repr),
+        Outcome::Value(value) => {
+            format!("value {} repr {:?}", cut(value.json.as_str()), value.repr)
+        }
         Outcome::Failure(failure) => format!(
             "failure {} {}\n{:?}\n{}",
             failure.code,

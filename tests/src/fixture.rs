@@ -81,7 +81,11 @@ impl Fixture {
             callable("hang", "Never answers", &[]),
             callable("sleep", "Answers after a while", &[("ms", r#"{"type": "integer"}"#)]),
             callable("big", "Answers with so many characters", &[("n", r#"{"type": "integer"}"#)]),
-            callable("deep", "Answers with so many nested lists", &[("n", r#"{"type": "integer"}"#)]),
+            callable(
+                "deep",
+                "Answers with so many nested lists",
+                &[("n", r#"{"type": "integer"}"#)],
+            ),
             callable("fail", "Fails with this message", &[("message", r#"{"type": "string"}"#)]),
             callable("panic", "Has a bug", &[]),
         ];
@@ -120,7 +124,8 @@ impl Tool for Fixture {
         let _in_flight = InFlight::new(&self.seen);
         self.seen.arguments.lock().unwrap().push(arguments.to_string());
         let given = arguments.to::<serde_json::Value>();
-        let number = |name: &str| given.as_ref().map_or(0, |given| given[name].as_u64().unwrap_or(0));
+        let number =
+            |name: &str| given.as_ref().map_or(0, |given| given[name].as_u64().unwrap_or(0));
         match callable {
             "echo" => Ok(arguments.clone()),
             "typed" => Json::from_value(&number("x")),

@@ -16,7 +16,10 @@ const MAX_INSTANCES: u32 = 1024;
 /// The root of the checkout.
 #[must_use]
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the crate lies in the repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .expect("the crate lies in the repository")
 }
 
 /// What `make setup` makes.

@@ -37,10 +37,8 @@ enum Step {
 fn content() -> impl Strategy<Value = Content> {
     prop_oneof![
         any::<String>().prop_map(|text| Content::Text(text.into())),
-        prop::collection::vec(any::<u8>(), 0..100)
-            .prop_map(|bytes| Content::Binary(bytes.into())),
-        any::<(String, f64)>()
-            .prop_map(|pair| Content::Json(Json::from_value(&pair).unwrap())),
+        prop::collection::vec(any::<u8>(), 0..100).prop_map(|bytes| Content::Binary(bytes.into())),
+        any::<(String, f64)>().prop_map(|pair| Content::Json(Json::from_value(&pair).unwrap())),
     ]
 }
 

@@ -71,8 +71,7 @@ impl artifacts::HostWithStore<HostState> for HasSelf<HostState> {
         name: String,
     ) -> wasmtime::Result<Result<bool, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
-        let delete =
-            async move { context.artifacts.delete(&ArtifactName::new(name)?).await };
+        let delete = async move { context.artifacts.delete(&ArtifactName::new(name)?).await };
         blocking(&mut caller, delete).await
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture};
+use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
 use repertoire_host_bindings::calls;
 use tokio::sync::Semaphore;
@@ -99,12 +99,10 @@ impl Calls {
 
     fn poll_pending(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(answer)) = self.pending.poll_next_unpin(cx) {
-            match answer {
-                Ok(answer) => {
-                    self.handles.remove(&answer.0);
-                    self.done.push_back(answer);
-                }
-                Err(Aborted) => {}
+            // An aborted one was cancelled and is forgotten already.
+            if let Ok(answer) = answer {
+                self.handles.remove(&answer.0);
+                self.done.push_back(answer);
             }
         }
     }

@@ -80,7 +80,10 @@ async fn call(
     // leave half done is the tool's own.
     let work = AssertUnwindSafe(work).catch_unwind().map(|answer| {
         answer.unwrap_or_else(|_| {
-            Err(Error::internal(format!("tool {} panicked; the host's log says more", quoted(&tool))))
+            Err(Error::internal(format!(
+                "tool {} panicked; the host's log says more",
+                quoted(&tool)
+            )))
         })
     });
     observed(&context, target, work).await

@@ -42,7 +42,12 @@ pub(crate) trait Workflows: Send + Sync {
     async fn invoke(&self, caller: &RunContext, name: &str, arguments: Json) -> Result<Json>;
 
     /// The tools nearest in meaning to `query`; here because it takes the same embedder.
-    async fn search_tools(&self, tools: &Registry, query: &str, limit: u32) -> Result<Vec<Arc<ToolInfo>>>;
+    async fn search_tools(
+        &self,
+        tools: &Registry,
+        query: &str,
+        limit: u32,
+    ) -> Result<Vec<Arc<ToolInfo>>>;
 }
 
 impl workflows::Host for HostState {}
@@ -56,8 +61,7 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
     ) -> wasmtime::Result<Result<workflows::Workflow, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
         let create = async move {
-            let created =
-                context.workflows.create(&context, &name, &source, &description).await?;
+            let created = context.workflows.create(&context, &name, &source, &description).await?;
             Ok(wire_workflow(&created))
         };
         blocking(&mut caller, create).await
@@ -78,9 +82,8 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         mut caller: Caller<'_>,
     ) -> wasmtime::Result<Result<Vec<workflows::Workflow>, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
-        let list = async move {
-            Ok(context.workflows.list().await?.iter().map(wire_workflow).collect())
-        };
+        let list =
+            async move { Ok(context.workflows.list().await?.iter().map(wire_workflow).collect()) };
         blocking(&mut caller, list).await
     }
 

@@ -102,9 +102,8 @@ impl Database {
 
     /// Waits for what was left to be done in the background.
     pub(crate) async fn settle(&self) {
-        let tasks = std::mem::take(
-            &mut *self.background.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let tasks =
+            std::mem::take(&mut *self.background.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             // What goes wrong there is logged there.
             let _ = task.await;
@@ -122,7 +121,9 @@ impl Failure {
     fn into_error(self, doing: String) -> Error {
         match self {
             Self::Error(error) => Error::unavailable(doing).with_source(error),
-            Self::Panic(message) => Error::internal(format!("{doing}: LanceDB panicked: {message}")),
+            Self::Panic(message) => {
+                Error::internal(format!("{doing}: LanceDB panicked: {message}"))
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 
@@ -61,17 +62,22 @@ pub(super) fn set_damage_aside(table: &Path, quarantine: &Path, suspect: bool) -
     Ok(true)
 }
 
-/// How many versions a table has, as far as files tell.
-pub(super) fn versions(table: &Path) -> usize {
-    let entries = std::fs::read_dir(table.join("_versions"));
-    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
-    paths.filter(|path| version(path).is_some()).count()
+/// Whether a table has at least that many versions, half of which are older than
+/// `since`. Dropping versions means to read every manifest, so it has to be worth it.
+pub(super) fn has_stale_versions(table: &Path, least: usize, since: SystemTime) -> bool {
+    let Ok(mut manifests) = manifests(&table.join("_versions")) else { return false };
+    manifests.sort_unstable_by_key(|(version, _)| *version);
+    manifests.len() >= least
+        && manifests
+            .get(manifests.len() / 2)
+            .and_then(|(_, path)| std::fs::metadata(path).ok()?.modified().ok())
+            .is_some_and(|modified| modified < since)
 }
 
-fn newest(versions: &Path) -> io::Result<Option<Newest>> {
+fn manifests(versions: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let entries = match std::fs::read_dir(versions) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut manifests = Vec::new();
@@ -81,6 +87,11 @@ fn newest(versions: &Path) -> io::Result<Option<Newest>> {
             manifests.push((version, path));
         }
     }
+    Ok(manifests)
+}
+
+fn newest(versions: &Path) -> io::Result<Option<Newest>> {
+    let manifests = manifests(versions)?;
     let has_older = manifests.len() > 1;
     let newest = manifests.into_iter().max_by_key(|(version, _)| *version);
     Ok(newest.map(|(version, path)| Newest { path, version, has_older }))

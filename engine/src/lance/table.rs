@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use arrow_array::{RecordBatch, RecordBatchIterator};
 use arrow_schema::{DataType, Field, SchemaRef};
 use futures::{FutureExt, TryStreamExt};
 use lancedb::expr::{DfExpr, col, lit};
 use lancedb::query::{ExecutableQuery, Query};
-use lancedb::table::{CompactionOptions, Duration, OptimizeAction};
+use lancedb::table::{CompactionOptions, OptimizeAction};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::{Database, Failure, QUARANTINE, guarded};
@@ -20,8 +21,8 @@ use crate::error::{Error, Result};
 const TIDY_EVERY: u64 = 50;
 
 /// How old a version has to be before its files may go. A query of another
-/// process may still be reading it; none takes minutes.
-const KEEP_VERSIONS_MINUTES: i64 = 2;
+/// process may still be reading it; none takes a minute.
+const KEEP: Duration = Duration::from_secs(60);
 
 /// Looking for the newest version takes a millisecond for every thousand that
 /// are kept. Whoever finds this many when opening the table drops the old ones.
@@ -56,8 +57,17 @@ pub(crate) fn column(name: &str, data_type: DataType, key: bool) -> Field {
 }
 
 /// `column = value`, as an expression: there is no SQL text that a value could break out of.
-pub(crate) fn equal(column: &str, value: impl lancedb::datafusion::logical_expr::Literal) -> DfExpr {
+pub(crate) fn equal(
+    column: &str,
+    value: impl lancedb::datafusion::logical_expr::Literal,
+) -> DfExpr {
     col(column).eq(lit(value))
+}
+
+/// That long ago.
+fn before(age: Duration) -> SystemTime {
+    let now = SystemClock.now().to_system_time();
+    now.checked_sub(age).unwrap_or(now)
 }
 
 impl Table {
@@ -140,7 +150,7 @@ impl Table {
                 let Some(table) = self.open().await? else { return Ok(None) };
                 // Nobody else sets it: we hold the lock.
                 let _ = self.opened.set(table);
-                if super::recovery::versions(&self.dir()) >= MANY_VERSIONS {
+                if super::recovery::has_stale_versions(&self.dir(), MANY_VERSIONS, before(KEEP)) {
                     self.tidy_later();
                 }
             }
@@ -230,16 +240,14 @@ impl Table {
         version: fn(&T) -> u64,
     ) -> Result<T> {
         // File systems keep coarser times than clocks, some as coarse as two seconds.
-        let now = SystemClock.now().to_system_time();
-        let since = now.checked_sub(std::time::Duration::from_secs(2)).unwrap_or(now);
-        let result = guarded(work)
-            .await
-            .map_err(|failure| failure.into_error(self.doing("write to")))?;
+        let since = before(Duration::from_secs(2));
+        let result =
+            guarded(work).await.map_err(|failure| failure.into_error(self.doing("write to")))?;
         let dir = self.dir();
         let synced = tokio::task::spawn_blocking(move || super::durable::sync(&dir, since)).await;
-        synced.unwrap_or_else(|panic| Err(panic.into())).map_err(|error| {
-            Error::unavailable(self.doing("force to disk")).with_source(error)
-        })?;
+        synced
+            .unwrap_or_else(|panic| Err(panic.into()))
+            .map_err(|error| Error::unavailable(self.doing("force to disk")).with_source(error))?;
         if version(&result).is_multiple_of(TIDY_EVERY) {
             self.tidy_later();
         }
@@ -256,17 +264,18 @@ impl Table {
     async fn tidy(self: &Arc<Self>) {
         let _writing = self.writing.lock().await;
         let Ok(Some(table)) = self.existing().await else { return };
+        let prune = OptimizeAction::Prune {
+            older_than: lancedb::table::Duration::from_std(KEEP).ok(),
+            // Files that no manifest names may belong to a write of another process.
+            delete_unverified: Some(false),
+            error_if_tagged_old_versions: None,
+        };
+        let compact =
+            OptimizeAction::Compact { options: CompactionOptions::default(), remap_options: None };
         // In this order: what compaction is about to replace stays until the
         // next time, so that there is a version before the newest.
-        let steps = [
-            OptimizeAction::Prune {
-                older_than: Duration::try_minutes(KEEP_VERSIONS_MINUTES),
-                // Files that no manifest names may belong to a write of another process.
-                delete_unverified: Some(false),
-                error_if_tagged_old_versions: None,
-            },
-            OptimizeAction::Compact { options: CompactionOptions::default(), remap_options: None },
-        ];
+        let is_stale = super::recovery::has_stale_versions(&self.dir(), 2, before(KEEP));
+        let steps = is_stale.then_some(prune).into_iter().chain([compact]);
         for step in steps {
             if let Err(failure) = guarded(table.optimize(step)).await {
                 let error = failure.into_error(self.doing("compact"));

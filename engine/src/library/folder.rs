@@ -32,10 +32,12 @@ pub fn read(dir: &Path) -> Result<Vec<Candidate>> {
         let dir = dir.display();
         match error.kind() {
             ErrorKind::NotFound => Error::not_found(format!("there is no folder {dir}")),
-            ErrorKind::NotADirectory => {
-                Error::invalid_argument(format!("{dir} is not a folder: name the folder it lies in"))
+            ErrorKind::NotADirectory => Error::invalid_argument(format!(
+                "{dir} is not a folder: name the folder it lies in"
+            )),
+            _ => {
+                Error::invalid_argument(format!("cannot read the folder {dir}")).with_source(error)
             }
-            _ => Error::invalid_argument(format!("cannot read the folder {dir}")).with_source(error),
         }
     };
     let inside = fs::canonicalize(dir).map_err(unreadable)?;
@@ -88,7 +90,10 @@ fn read_file(inside: &Path, path: &Path) -> Option<Result<(WorkflowName, String)
     let read = || -> Result<(WorkflowName, String)> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = WorkflowName::new(stem).map_err(|error| {
-            Error::new(error.code(), format!("{shown} cannot become a workflow: {error}; rename the file"))
+            Error::new(
+                error.code(),
+                format!("{shown} cannot become a workflow: {error}; rename the file"),
+            )
         })?;
         let mut bytes = Vec::new();
         let file = fs::File::open(&found).map_err(unreadable)?;

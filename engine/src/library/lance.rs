@@ -124,7 +124,8 @@ impl Library for LanceLibrary {
     }
 
     async fn list(&self) -> Result<Vec<Workflow>> {
-        let found = self.workflows.read(|query| Ok(query.select(Select::columns(&COLUMNS)))).await?;
+        let found =
+            self.workflows.read(|query| Ok(query.select(Select::columns(&COLUMNS)))).await?;
         let mut workflows = rows(&found)
             .map(|row| schema::read(row).map(|created| created.workflow))
             .collect::<Result<Vec<_>>>()?;

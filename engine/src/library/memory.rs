@@ -83,10 +83,10 @@ impl Library for MemoryLibrary {
 
     async fn history(&self, name: &WorkflowName) -> Result<Vec<Version>> {
         let state = self.state();
-        let live = state.live.get(name).map(|(workflow, _)| Version {
-            workflow: workflow.clone(),
-            deleted_at: None,
-        });
+        let live = state
+            .live
+            .get(name)
+            .map(|(workflow, _)| Version { workflow: workflow.clone(), deleted_at: None });
         let deleted = state.deleted.get(name).into_iter().flatten().rev().cloned();
         Ok(live.into_iter().chain(deleted).collect())
     }

@@ -247,8 +247,7 @@ impl From<StoredAnalysis> for Analysis {
         };
         let raises =
             |r: StoredRaises| Raises { exception: r.exception, description: r.description };
-        let warning =
-            |w: StoredWarning| Warning { code: w.code, message: w.message, line: w.line };
+        let warning = |w: StoredWarning| Warning { code: w.code, message: w.message, line: w.line };
         Self {
             signature: Signature {
                 text: stored.signature.text,

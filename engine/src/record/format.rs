@@ -200,8 +200,9 @@ impl TryFrom<Stored> for Run {
 
     fn try_from(stored: Stored) -> Result<Self> {
         let limits = stored.limits;
-        let digest = SourceDigest::parse(&stored.digest)
-            .ok_or_else(|| Error::unavailable("a run's record is damaged: its digest is not one"))?;
+        let digest = SourceDigest::parse(&stored.digest).ok_or_else(|| {
+            Error::unavailable("a run's record is damaged: its digest is not one")
+        })?;
         Ok(Self {
             invocation: Invocation {
                 id: RunId::parse(&stored.id)?,

@@ -207,9 +207,10 @@ impl Records for LanceRecords {
             return Ok(Some(Run::clone(&run)));
         }
         let matching = equal(ID, id.to_string());
-        let read = self.shared.table.read(|query| {
-            Ok(query.only_if_expr(matching).select(Select::columns(&[RECORD])))
-        });
+        let read = self
+            .shared
+            .table
+            .read(|query| Ok(query.only_if_expr(matching).select(Select::columns(&[RECORD]))));
         rows(&read.await?).next().map(|row| format::read(row.text(RECORD)?)).transpose()
     }
 

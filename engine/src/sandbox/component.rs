@@ -162,9 +162,8 @@ fn load_cached(engine: &Engine, path: &Path, cache: &Path) -> Result<Component> 
     }
     let watch = Stopwatch::start();
     tracing::info!(component = %path.display(), "compiling the Python component; this is done once");
-    let compiled = engine
-        .precompile_component(&read(path)?)
-        .map_err(|error| not_a_component(path, &error))?;
+    let compiled =
+        engine.precompile_component(&read(path)?).map_err(|error| not_a_component(path, &error))?;
     tracing::info!(seconds = watch.elapsed().as_secs_f64(), "compiled the Python component");
     remove_family(cache, &family);
     let kept = write_entry(cache, &entry, &compiled);
@@ -174,7 +173,8 @@ fn load_cached(engine: &Engine, path: &Path, cache: &Path) -> Result<Component> 
             "the compiled component cannot be kept; the next start compiles it again"
         );
         // SAFETY: these bytes are what this engine has just compiled.
-        return unsafe { Component::deserialize(engine, &compiled) }.map_err(|error| host_bug(&error));
+        return unsafe { Component::deserialize(engine, &compiled) }
+            .map_err(|error| host_bug(&error));
     }
     // SAFETY: as above; the entry was written just now.
     unsafe { Component::deserialize_file(engine, &entry) }.map_err(|error| host_bug(&error))

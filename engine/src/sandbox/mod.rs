@@ -29,8 +29,8 @@ pub use output::EventSink;
 pub(crate) use output::Output;
 use state::FuelGauge;
 pub(crate) use state::{HostState, RunContext};
-pub(crate) use trap::limit_message;
 pub(crate) use trap::LimitReached;
+pub(crate) use trap::limit_message;
 
 /// A live instance: CPython, started, and what the host knows of it.
 pub(crate) struct Instance {
@@ -107,7 +107,10 @@ impl Instance {
             Ok(Err(error)) => Err(Error::new(read_code(error.code), error.message)),
             Err(error) => {
                 let failure = trap::failure(&error, self.store.data());
-                Err(Error::new(failure.code, format!("source cannot be analysed: {}", failure.message)))
+                Err(Error::new(
+                    failure.code,
+                    format!("source cannot be analysed: {}", failure.message),
+                ))
             }
         }
     }

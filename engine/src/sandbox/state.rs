@@ -75,8 +75,7 @@ impl HostState {
         }
         // The guest holds on to its streams; they lead to the new output now.
         self.output.set(Arc::clone(&context.output));
-        self.wasi =
-            wasi::context(&self.output, context.seed, context.started_at, self.watch);
+        self.wasi = wasi::context(&self.output, context.seed, context.started_at, self.watch);
         self.gauge = Arc::new(FuelGauge::new(Arc::clone(&context.budget)));
         self.calls.enter(&context.budget);
         self.context = context;

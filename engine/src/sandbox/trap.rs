@@ -32,13 +32,18 @@ pub(super) fn failure(error: &wasmtime::Error, state: &HostState) -> Failure {
         return Failure::new(error.0.code(), error.0.chain());
     }
     if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
-        return Failure::new(Code::Trapped, "the workflow left through exit; return a value instead");
+        return Failure::new(
+            Code::Trapped,
+            "the workflow left through exit; return a value instead",
+        );
     }
     if is_host_call_fuel(error) {
         let limit = HOST_CALL_BYTES >> 20;
         return Failure::new(
             Code::OutputExceeded,
-            format!("a result, or a call's arguments, had more than {limit} MiB; pass them in parts"),
+            format!(
+                "a result, or a call's arguments, had more than {limit} MiB; pass them in parts"
+            ),
         );
     }
     let trap = error.downcast_ref::<Trap>();

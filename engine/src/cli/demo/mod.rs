@@ -42,9 +42,8 @@ pub(super) async fn tell(app: &App) -> Result<Exit> {
         app.output.object(&Answer { passed, failed, wall_time_ms })?;
     } else if failed.is_empty() {
         let took = text::duration(watch.elapsed());
-        let summary = format!(
-            "All {passed} checks passed in {took}. Nothing left this machine; nothing is left on it."
-        );
+        let summary =
+            format!("All {passed} checks passed in {took}, and nothing left this machine.");
         stage.line(&format!("\n{}", app.output.paint(Style::Good, &summary)))?;
     } else {
         for problem in failed {
