@@ -35,11 +35,12 @@ demo: build ## Set everything up, build, and tell the whole story in one screen
 
 .PHONY: install
 install: build ## Install to PREFIX (~/.local): bin/repertoire and share/repertoire
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/repertoire/model" "$(DESTDIR)$(PREFIX)/share/repertoire/lib"
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/repertoire/model" "$(DESTDIR)$(PREFIX)/share/repertoire/lib" "$(DESTDIR)$(PREFIX)/share/repertoire/tools"
 	install -s -m 755 "$(REPERTOIRE)" "$(DESTDIR)$(PREFIX)/bin/repertoire"
 	install -m 644 build/python.wasm "$(DESTDIR)$(PREFIX)/share/repertoire/python.wasm"
 	install -m 644 build/model/* "$(DESTDIR)$(PREFIX)/share/repertoire/model"
 	install -m 644 build/lib/* "$(DESTDIR)$(PREFIX)/share/repertoire/lib"
+	install -m 644 tools/* "$(DESTDIR)$(PREFIX)/share/repertoire/tools"
 
 ##@ Develop
 
