@@ -27,6 +27,9 @@ const CONTENT: &str = "content";
 /// What a listing reads: everything but the content.
 const METADATA: [&str; 7] = [NAME, KIND, DESCRIPTION, SIZE, DIGEST, CREATED_AT, RUN];
 
+/// They may be large, and are then copied a few times at most.
+const ROWS_PER_FILE: usize = 64;
+
 /// One tenant's artifacts, in LanceDB.
 pub struct LanceArtifacts {
     table: Arc<Table>,
@@ -34,7 +37,7 @@ pub struct LanceArtifacts {
 
 impl LanceArtifacts {
     pub(crate) fn new(database: &Arc<Database>) -> Self {
-        Self { table: Arc::new(Table::new(Arc::clone(database), "artifacts", schema())) }
+        Self { table: Arc::new(Table::new(database, "artifacts", schema(), ROWS_PER_FILE)) }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 
 /// Every write makes a file and a version, which every read has to look at. So
 /// many versions later, whoever wrote the last one compacts them.
-const TIDY_EVERY: u64 = 50;
+const TIDY_EVERY: u64 = 20;
 
 /// How old a version has to be before its files may go. A query of another
 /// process may still be reading it; none takes a minute.
@@ -37,6 +37,8 @@ pub(crate) struct Table {
     database: Arc<Database>,
     name: &'static str,
     schema: SchemaRef,
+    /// Files with fewer rows are merged. It bounds how often a row is copied.
+    rows_per_file: usize,
     opened: OnceCell<lancedb::Table>,
     /// Held while opening: recovery moves files.
     opening: Mutex<()>,
@@ -71,11 +73,17 @@ fn before(age: Duration) -> SystemTime {
 }
 
 impl Table {
-    pub(crate) fn new(database: Arc<Database>, name: &'static str, schema: SchemaRef) -> Self {
+    pub(crate) fn new(
+        database: &Arc<Database>,
+        name: &'static str,
+        schema: SchemaRef,
+        rows_per_file: usize,
+    ) -> Self {
         Self {
-            database,
+            database: Arc::clone(database),
             name,
             schema,
+            rows_per_file,
             opened: OnceCell::new(),
             opening: Mutex::default(),
             writing: Mutex::default(),
@@ -270,8 +278,11 @@ impl Table {
             delete_unverified: Some(false),
             error_if_tagged_old_versions: None,
         };
-        let compact =
-            OptimizeAction::Compact { options: CompactionOptions::default(), remap_options: None };
+        let options = CompactionOptions {
+            target_rows_per_fragment: self.rows_per_file,
+            ..CompactionOptions::default()
+        };
+        let compact = OptimizeAction::Compact { options, remap_options: None };
         // In this order: what compaction is about to replace stays until the
         // next time, so that there is a version before the newest.
         let is_stale = super::recovery::has_stale_versions(&self.dir(), 2, before(KEEP));

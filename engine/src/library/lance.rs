@@ -22,6 +22,9 @@ use crate::workflow::{Version, Workflow};
 /// The column that LanceDB adds to the answer of a vector search.
 const DISTANCE: &str = "_distance";
 
+/// A megabyte or two of them.
+const ROWS_PER_FILE: usize = 1024;
+
 /// How many workflows are kept in memory: those that are run again and again.
 const REMEMBERED: usize = 64;
 
@@ -46,7 +49,7 @@ impl LanceLibrary {
         let length = i32::try_from(dimensions).map_err(|error| {
             Error::invalid_argument("an embedding model has too many dimensions").with_source(error)
         })?;
-        let table = |name, schema| Arc::new(Table::new(Arc::clone(database), name, schema));
+        let table = |name, schema| Arc::new(Table::new(database, name, schema, ROWS_PER_FILE));
         Ok(Self {
             workflows: table("workflows", schema::workflows(length)),
             history: table("history", schema::history()),

@@ -292,14 +292,15 @@ async fn a_thousand_workflows() {
         println!("{what}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", at(50), at(99), at(100));
     };
     let mut times = Vec::new();
-    for index in 0..1000_u64 {
+    // Not a multiple of what is tidied at: some files are still to be merged.
+    for index in 0..1011_u64 {
         let new = workflow(&name(&format!("w{index}")), "does something useful", index);
         let start = Instant::now();
         library.create(&new, &vector(index)).await.unwrap();
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     report("create, first 100", times[..100].to_vec());
-    report("create, last 100", times[900..].to_vec());
+    report("create, last 100", times[911..].to_vec());
     database.settle().await;
     let (mut get, mut again, mut search) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..200_u64 {
@@ -324,7 +325,7 @@ async fn a_thousand_workflows() {
     }
     report("reopen and get", reopen);
     let start = Instant::now();
-    assert_eq!(library.list().await.unwrap().len(), 1000);
+    assert_eq!(library.list().await.unwrap().len(), 1011);
     println!("list: {:.2} ms", start.elapsed().as_secs_f64() * 1e3);
     let files = |folder: &str| {
         std::fs::read_dir(dir.path().join("workflows.lance").join(folder)).unwrap().count()

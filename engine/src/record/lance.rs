@@ -27,6 +27,9 @@ const RECORD: &str = "record";
 /// What `outcome` says of a run that returned; else it is the failure's code.
 const OK: &str = "ok";
 
+/// Some megabytes of them.
+const ROWS_PER_FILE: usize = 2048;
+
 /// How long a record may wait for company: a write costs some ten milliseconds,
 /// however many records it holds.
 const DELAY: Duration = Duration::from_millis(200);
@@ -75,7 +78,7 @@ impl LanceRecords {
     pub(crate) fn new(database: &Arc<Database>) -> Self {
         let shared = Arc::new(Shared {
             database: Arc::clone(database),
-            table: Arc::new(Table::new(Arc::clone(database), "runs", schema())),
+            table: Arc::new(Table::new(database, "runs", schema(), ROWS_PER_FILE)),
             state: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             appended: Notify::new(),
