@@ -296,7 +296,7 @@ fn settings_and_where_they_come_from() {
     home.file("repertoire.toml", "[limits]\nfule = 1\n");
     let unknown = below(&["config"], None).ends(2);
     assert!(
-        unknown.stderr.contains("fule") && unknown.stderr.contains("did you mean fuel?"),
+        unknown.stderr.contains("fule") && unknown.stderr.contains("did you mean limits.fuel?"),
         "{unknown:?}"
     );
     assert!(unknown.stderr.contains("repertoire.toml"), "{unknown:?}");

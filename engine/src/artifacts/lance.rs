@@ -78,7 +78,7 @@ impl Artifacts for LanceArtifacts {
     }
 
     async fn delete(&self, name: &ArtifactName) -> Result<bool> {
-        Ok(self.table.delete(&equal(NAME, name.as_str())).await? > 0)
+        Ok(self.table.delete(equal(NAME, name.as_str())).await? > 0)
     }
 }
 

@@ -15,13 +15,18 @@ mod recovery;
 mod table;
 
 use std::any::Any;
+use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
@@ -31,6 +36,9 @@ use crate::error::{Error, Result};
 /// The file in a tenant's directory that says what the directory is. Without
 /// it the tenant is deleted, or was never completely created.
 pub(crate) const MARKER: &str = "tenant.json";
+
+/// The file in a tenant's directory that is locked, and never written to.
+const LOCK: &str = "lock";
 
 /// Where what is damaged is set aside, in a tenant's directory.
 const QUARANTINE: &str = "quarantine";
@@ -93,6 +101,27 @@ impl Database {
         )))
     }
 
+    /// Waits until no other process creates or recovers a table of this database.
+    async fn lock(&self) -> Result<File> {
+        let path = self.dir.join(LOCK);
+        let lock = {
+            let path = path.clone();
+            move || -> io::Result<File> {
+                let file = File::options().create(true).append(true).open(path)?;
+                loop {
+                    match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
+                        Err(Errno::INTR) => {}
+                        result => return Ok(result.map(|()| file)?),
+                    }
+                }
+            }
+        };
+        let locked = tokio::task::spawn_blocking(lock).await;
+        locked.unwrap_or_else(|panic| Err(panic.into())).map_err(|error| {
+            Error::unavailable(format!("cannot lock {}", path.display())).with_source(error)
+        })
+    }
+
     /// Runs something that nobody waits for, unless they [`settle`](Self::settle).
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let mut background = self.background.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,6 +142,7 @@ impl Database {
 
 /// Why LanceDB did not do it.
 enum Failure {
+    Ours(Error),
     Error(Box<lancedb::Error>),
     Panic(String),
 }
@@ -120,6 +150,7 @@ enum Failure {
 impl Failure {
     fn into_error(self, doing: String) -> Error {
         match self {
+            Self::Ours(error) => error,
             Self::Error(error) => Error::unavailable(doing).with_source(error),
             Self::Panic(message) => {
                 Error::internal(format!("{doing}: LanceDB panicked: {message}"))
@@ -130,15 +161,21 @@ impl Failure {
 
 /// Runs something of LanceDB's: its panics become errors, and its futures, which
 /// are tens of KiB, are kept out of the caller's.
-async fn guarded<T>(
-    work: impl Future<Output = lancedb::Result<T>> + Send,
-) -> std::result::Result<T, Failure> {
+///
+/// Not an `async fn`, whose type would contain `work`'s: rustc would prove anew
+/// that DataFusion's expressions can be sent for every caller, and its callers,
+/// which took minutes.
+fn guarded<'a, T: Send + 'a>(
+    work: impl Future<Output = lancedb::Result<T>> + Send + 'a,
+) -> BoxFuture<'a, std::result::Result<T, Failure>> {
     // What it was working on is not used again, or only through its own locks.
-    match AssertUnwindSafe(work.boxed()).catch_unwind().await {
+    let work = AssertUnwindSafe(work.boxed()).catch_unwind();
+    work.map(|ended| match ended {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Failure::Error(Box::new(error))),
         Err(panic) => Err(Failure::Panic(message(panic.as_ref()))),
-    }
+    })
+    .boxed()
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

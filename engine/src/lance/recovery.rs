@@ -40,7 +40,7 @@ pub(super) fn set_damage_aside(table: &Path, quarantine: &Path, suspect: bool) -
     let Some(newest) = newest(&table.join("_versions")).map_err(unavailable)? else {
         return Ok(false);
     };
-    if !suspect && !is_torn(&newest.path).map_err(unavailable)? {
+    if !suspect && !is_cut(&newest.path).map_err(unavailable)? {
         return Ok(false);
     }
     // A table that was just being created has nothing to lose; any other must not become empty unnoticed.
@@ -60,6 +60,14 @@ pub(super) fn set_damage_aside(table: &Path, quarantine: &Path, suspect: bool) -
         "the newest version of a table was damaged, probably by a power cut; continuing with the version before it"
     );
     Ok(true)
+}
+
+/// Whether the table's newest manifest is torn, or cannot even be read.
+pub(super) fn is_torn(table: &Path) -> bool {
+    match newest(&table.join("_versions")) {
+        Ok(newest) => newest.is_some_and(|newest| is_cut(&newest.path).unwrap_or(true)),
+        Err(_) => true,
+    }
 }
 
 /// Whether a table has at least that many versions, half of which are older than
@@ -109,7 +117,7 @@ fn version(path: &Path) -> Option<u64> {
 }
 
 /// Whether a manifest is not even complete.
-fn is_torn(path: &Path) -> io::Result<bool> {
+fn is_cut(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let Some(end) = length.checked_sub(FOOTER) else { return Ok(true) };
@@ -164,14 +172,14 @@ mod tests {
         let path = dir.path().join("1.manifest");
         let whole = manifest(b"a message");
         std::fs::write(&path, &whole).unwrap();
-        assert!(!is_torn(&path).unwrap());
+        assert!(!is_cut(&path).unwrap());
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            assert!(is_torn(&path).unwrap(), "cut at {cut}");
+            assert!(is_cut(&path).unwrap(), "cut at {cut}");
             let mut zeros = whole.clone();
             zeros[cut..].fill(0);
             std::fs::write(&path, &zeros).unwrap();
-            assert!(is_torn(&path).unwrap(), "zeros from {cut}");
+            assert!(is_cut(&path).unwrap(), "zeros from {cut}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use arrow_array::{RecordBatch, RecordBatchIterator};
 use arrow_schema::{DataType, Field, SchemaRef};
+use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use lancedb::expr::{DfExpr, col, lit};
 use lancedb::query::{ExecutableQuery, Query};
@@ -66,6 +67,13 @@ pub(crate) fn equal(
     col(column).eq(lit(value))
 }
 
+/// What a query finds. Boxed, as in [`guarded`]: it holds expressions.
+fn found<'a, Q: ExecutableQuery + Send + Sync + 'a>(
+    query: Q,
+) -> BoxFuture<'a, lancedb::Result<Vec<RecordBatch>>> {
+    async move { query.execute().await?.try_collect().await }.boxed()
+}
+
 /// That long ago.
 fn before(age: Duration) -> SystemTime {
     let now = SystemClock.now().to_system_time();
@@ -100,8 +108,11 @@ impl Table {
         query: impl FnOnce(Query) -> lancedb::Result<Q> + Send,
     ) -> Result<Vec<RecordBatch>> {
         let Some(table) = self.existing().await? else { return Ok(Vec::new()) };
-        let work = async { query(table.query())?.execute().await?.try_collect().await };
-        guarded(work).await.map_err(|failure| failure.into_error(self.doing("read")))
+        let found = match query(table.query()) {
+            Ok(query) => found(query),
+            Err(error) => std::future::ready(Err(error)).boxed(),
+        };
+        guarded(found).await.map_err(|failure| failure.into_error(self.doing("read")))
     }
 
     /// The number of the newest version, whoever wrote it; `None` if there is no table yet.
@@ -131,7 +142,7 @@ impl Table {
         }
         let schema = rows.schema();
         let rows = Box::new(RecordBatchIterator::new([Ok(rows)], schema));
-        let result = self.commit(merge.execute(rows), |result| result.version).await?;
+        let result = self.commit(merge.execute(rows).boxed(), |result| result.version).await?;
         Ok(result.num_inserted_rows)
     }
 
@@ -139,16 +150,20 @@ impl Table {
     pub(crate) async fn add(self: &Arc<Self>, rows: RecordBatch) -> Result<()> {
         let _writing = self.writing.lock().await;
         let table = self.existing_or_new().await?;
-        self.commit(table.add(rows).execute(), |result| result.version).await.map(drop)
+        self.commit(table.add(rows).execute().boxed(), |result| result.version).await.map(drop)
     }
 
     /// Deletes the rows for which the expression holds; answers how many there were.
-    pub(crate) async fn delete(self: &Arc<Self>, matching: &DfExpr) -> Result<u64> {
-        let _writing = self.writing.lock().await;
-        let Some(table) = self.existing().await? else { return Ok(0) };
-        self.database.check_alive()?;
-        let result = self.commit(table.delete(matching), |result| result.version).await?;
-        Ok(result.num_deleted_rows)
+    pub(crate) fn delete(self: &Arc<Self>, matching: DfExpr) -> BoxFuture<'_, Result<u64>> {
+        let work = async move {
+            let _writing = self.writing.lock().await;
+            let Some(table) = self.existing().await? else { return Ok(0) };
+            self.database.check_alive()?;
+            let delete = async move { table.delete(&matching).await };
+            let result = self.commit(delete.boxed(), |result| result.version).await?;
+            Ok(result.num_deleted_rows)
+        };
+        work.boxed()
     }
 
     async fn existing(self: &Arc<Self>) -> Result<Option<&lancedb::Table>> {
@@ -172,65 +187,86 @@ impl Table {
             return Ok(table);
         }
         let _opening = self.opening.lock().await;
-        let connection = self.database.connection().await?;
-        let create = || async {
-            let create = connection.create_empty_table(self.name, self.schema.clone());
-            match guarded(create.execute()).await {
-                Ok(table) => {
-                    super::durable::sync_new(&self.dir()).map_err(|error| {
-                        Error::unavailable(self.doing("create")).with_source(error)
-                    })?;
-                    Ok(table)
-                }
-                // Another process may just have created it; what its error says
-                // depends on how far each of the two had come.
-                Err(failure) => match self.open().await {
-                    Ok(Some(table)) => Ok(table),
-                    _ => Err(failure.into_error(self.doing("create"))),
-                },
+        let table = self.opened.get_or_try_init(|| async {
+            // Two that create a table at once do not fail: the later one
+            // overwrites it, with whatever was written to it in between.
+            let _lock = self.database.lock().await?;
+            match self.open_locked().await? {
+                Some(table) => Ok(table),
+                None => self.create().await,
             }
-        };
-        self.opened.get_or_try_init(create).await
+        });
+        table.await
+    }
+
+    async fn create(&self) -> Result<lancedb::Table> {
+        let connection = self.database.connection().await?;
+        let create = connection.create_empty_table(self.name, self.schema.clone());
+        let table = guarded(create.execute())
+            .await
+            .map_err(|failure| failure.into_error(self.doing("create")))?;
+        super::durable::sync_new(&self.dir())
+            .map_err(|error| Error::unavailable(self.doing("create")).with_source(error))?;
+        Ok(table)
     }
 
     async fn open(&self) -> Result<Option<lancedb::Table>> {
-        let (dir, quarantine) = (self.dir(), self.database.dir().join(QUARANTINE));
+        let dir = self.dir();
         if !dir.join("_versions").exists() {
             return Ok(None);
         }
         // LanceDB opens some torn manifests as tables without columns.
-        for _ in 0..MAX_SET_ASIDE {
-            if !super::recovery::set_damage_aside(&dir, &quarantine, false)? {
-                break;
-            }
+        if !super::recovery::is_torn(&dir)
+            && let Ok(found) = self.try_open().await
+        {
+            return Ok(found);
         }
-        let connection = self.database.connection().await?;
+        // While one process recovers, another must not take what it made good for damaged.
+        let _lock = self.database.lock().await?;
+        self.open_locked().await
+    }
+
+    async fn open_locked(&self) -> Result<Option<lancedb::Table>> {
+        let (dir, quarantine) = (self.dir(), self.database.dir().join(QUARANTINE));
         let mut set_aside = 0;
         loop {
-            let (failure, suspect) = match guarded(connection.open_table(self.name).execute()).await
-            {
-                Ok(table) if self.has_our_columns(&table).await => return Ok(Some(table)),
-                Ok(_) => {
-                    let message = "it does not have the columns that it should".to_owned();
-                    (Failure::Error(Box::new(lancedb::Error::Schema { message })), true)
-                }
-                Err(Failure::Error(error))
-                    if matches!(*error, lancedb::Error::TableNotFound { .. }) =>
+            if !super::recovery::set_damage_aside(&dir, &quarantine, false)? {
+                let (failure, suspect) = match self.try_open().await {
+                    Ok(found) => return Ok(found),
+                    Err(failed) => failed,
+                };
+                if set_aside == MAX_SET_ASIDE
+                    || !super::recovery::set_damage_aside(&dir, &quarantine, suspect)?
                 {
-                    return Ok(None);
+                    return Err(failure.into_error(self.doing("open")));
                 }
-                Err(Failure::Error(error)) => {
-                    let suspect = error.to_string().contains("decode");
-                    (Failure::Error(error), suspect)
-                }
-                Err(failure @ Failure::Panic(_)) => (failure, true),
-            };
-            if set_aside == MAX_SET_ASIDE
-                || !super::recovery::set_damage_aside(&dir, &quarantine, suspect)?
-            {
-                return Err(failure.into_error(self.doing("open")));
             }
             set_aside += 1;
+        }
+    }
+
+    /// The table, if there is one; or why not, and whether its manifest may be to blame.
+    async fn try_open(&self) -> std::result::Result<Option<lancedb::Table>, (Failure, bool)> {
+        let connection = match self.database.connection().await {
+            Ok(connection) => connection,
+            Err(error) => return Err((Failure::Ours(error), false)),
+        };
+        match guarded(connection.open_table(self.name).execute()).await {
+            Ok(table) if self.has_our_columns(&table).await => Ok(Some(table)),
+            Ok(_) => {
+                let message = "it does not have the columns that it should".to_owned();
+                Err((Failure::Error(Box::new(lancedb::Error::Schema { message })), true))
+            }
+            Err(Failure::Error(error))
+                if matches!(*error, lancedb::Error::TableNotFound { .. }) =>
+            {
+                Ok(None)
+            }
+            Err(Failure::Error(error)) => {
+                let suspect = error.to_string().contains("decode");
+                Err((Failure::Error(error), suspect))
+            }
+            Err(failure) => Err((failure, true)),
         }
     }
 
@@ -242,9 +278,9 @@ impl Table {
     }
 
     /// Writes, forces what was written to disk, and tidies up if it is time to.
-    async fn commit<T>(
+    async fn commit<T: Send>(
         self: &Arc<Self>,
-        work: impl Future<Output = lancedb::Result<T>> + Send,
+        work: BoxFuture<'_, lancedb::Result<T>>,
         version: fn(&T) -> u64,
     ) -> Result<T> {
         // File systems keep coarser times than clocks, some as coarse as two seconds.

@@ -173,7 +173,7 @@ impl Library for LanceLibrary {
         self.history.add(row).await?;
         // This creation, not what another process may have created under the name since.
         let this = equal(NAME, name.as_str()).and(equal(CREATION, created.creation));
-        Ok(self.workflows.delete(&this).await? > 0)
+        Ok(self.workflows.delete(this).await? > 0)
     }
 
     async fn history(&self, name: &WorkflowName) -> Result<Vec<Version>> {

@@ -3,6 +3,7 @@
 //! ```text
 //! FORMAT                    the number of this layout
 //! tenants/acme/tenant.json  the embedding model; with it, the tenant exists
+//! tenants/acme/lock         locked while a table is created or recovered
 //! tenants/acme/*.lance      LanceDB's tables
 //! tenants/acme/quarantine/  damaged files that were set aside
 //! ```
