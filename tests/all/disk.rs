@@ -321,3 +321,60 @@ async fn a_torn_version_is_set_aside() {
         assert_eq!(tenant.invoke("first", json!({})).await.unwrap().value().unwrap().as_str(), "1");
     }
 }
+
+/// A damaged file is an error that says so, for whoever needs it; nobody else notices.
+#[tokio::test]
+async fn a_damaged_data_file_is_named() {
+    let data = tempfile::tempdir().unwrap();
+    {
+        let engine = open(data.path()).await;
+        for name in ["acme", "other"] {
+            let tenant = engine.tenant(name).await.unwrap();
+            tenant.add_workflow("one", "def run(): return 1", "").await.unwrap();
+        }
+    }
+    let files = data.path().join("tenants/acme/workflows.lance/data");
+    let damaged = newest(&files);
+    let whole = fs::read(&damaged).unwrap();
+    for bytes in [Vec::new(), whole[..whole.len() / 2].to_vec(), vec![0xa5; whole.len()]] {
+        fs::write(&damaged, &bytes).unwrap();
+        let engine = open(data.path()).await;
+        let tenant = engine.tenant("acme").await.unwrap();
+        let error = tenant.workflows().await.expect_err("the damage went unnoticed");
+        assert_eq!(error.code(), Code::Unavailable, "{}", error.chain());
+        let other = engine.tenant("other").await.unwrap();
+        assert_eq!(other.invoke("one", json!({})).await.unwrap().value().unwrap().as_str(), "1");
+    }
+    // Put back from a copy, everything is there again.
+    fs::write(&damaged, &whole).unwrap();
+    let tenant = open(data.path()).await.tenant("acme").await.unwrap();
+    assert_eq!(tenant.invoke("one", json!({})).await.unwrap().value().unwrap().as_str(), "1");
+}
+
+/// The model is needed to save and to search, and its absence is not the end of the rest.
+#[tokio::test]
+async fn without_the_model_what_is_saved_still_runs() {
+    use repertoire::embed::fastembed::FastEmbedder;
+    use std::sync::Arc;
+    let data = tempfile::tempdir().unwrap();
+    engine_on_disk(data.path())
+        .await
+        .tenant("acme")
+        .await
+        .unwrap()
+        .add_workflow("one", "def run(): return 1", "")
+        .await
+        .unwrap();
+    let missing = Arc::new(FastEmbedder::new(data.path().join("no-model"), None));
+    let builder = engine(&Default::default()).await.data(data.path()).embedder(missing);
+    let tenant = builder.build().await.unwrap().tenant("acme").await.unwrap();
+    for error in [
+        tenant.search("anything", 1).await.unwrap_err(),
+        tenant.add_workflow("two", "def run(): return 2", "").await.unwrap_err(),
+    ] {
+        assert_eq!(error.code(), Code::Unavailable);
+        assert!(error.message().contains("no-model"), "{error}");
+    }
+    assert_eq!(tenant.invoke("one", json!({})).await.unwrap().value().unwrap().as_str(), "1");
+    assert_eq!(tenant.workflows().await.unwrap().len(), 1);
+}

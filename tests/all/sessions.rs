@@ -132,6 +132,13 @@ async fn tasks_go_on_in_the_next_cell() {
     let begin = "import asyncio\ntask = asyncio.create_task(tools.test.sleep.call_async(ms=20))\nawait asyncio.sleep(0)";
     assert_eq!(value(&mut session, begin).await, "null");
     assert_eq!(value(&mut session, "await task").await, "20");
+    // A workflow too, and not only for one cell; ids are never used twice.
+    let double = "workflows.create('double', 'def run(n: int): return tools.test.echo(x=2 * n)[\\'x\\']').name";
+    assert_eq!(value(&mut session, double).await, "\"double\"");
+    let begin = "tasks = [asyncio.create_task(workflows.invoke_async('double', n=n)) for n in range(3)]\nawait asyncio.sleep(0)";
+    assert_eq!(value(&mut session, begin).await, "null");
+    assert_eq!(value(&mut session, "await tools.test.echo.call_async(x=7)").await, "{\"x\":7}");
+    assert_eq!(value(&mut session, "await asyncio.gather(*tasks)").await, "[0,2,4]");
 }
 
 #[tokio::test]
