@@ -10,7 +10,7 @@ use crate::clock::{Clock, Entropy};
 use crate::embed::{Embedder, Vector};
 use crate::error::{Code, Error, Result};
 use crate::id::{SourceDigest, TenantId, WorkflowName, quoted};
-use crate::library::{Library, folder};
+use crate::library::{Library, folder, taken};
 use crate::sandbox::Runtime;
 use crate::schema::nearest;
 use crate::search;
@@ -205,12 +205,6 @@ pub(crate) fn checked_query(query: &str) -> Result<&str> {
         )));
     }
     Ok(query)
-}
-
-fn taken(name: &WorkflowName) -> Error {
-    Error::already_exists(format!(
-        "there is already a workflow {name}: workflows are immutable; delete it first, or choose another name"
-    ))
 }
 
 /// The description, without control characters: it is shown on terminals and

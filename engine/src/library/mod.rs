@@ -51,7 +51,7 @@ pub trait Library: Send + Sync {
     async fn history(&self, name: &WorkflowName) -> Result<Vec<Version>>;
 }
 
-fn taken(name: &WorkflowName) -> Error {
+pub(crate) fn taken(name: &WorkflowName) -> Error {
     Error::already_exists(format!(
         "there is already a workflow {name}: workflows are immutable; delete it first, or choose another name"
     ))
