@@ -48,10 +48,10 @@ fn profile_dir() -> PathBuf {
     deps.parent().expect("cargo builds tests into target/<profile>/deps").to_owned()
 }
 
-/// The compiled component is kept here, so that only the first run compiles it.
+/// The compiled component is kept here, so that only a checkout's first run compiles it.
 #[must_use]
 pub fn cache_dir() -> PathBuf {
-    profile_dir().join("repertoire-tests-cache")
+    build_dir().join("tests-cache")
 }
 
 /// The command, which `cargo test --workspace` builds beside the tests.
