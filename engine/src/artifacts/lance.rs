@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::id::{ArtifactName, RunId};
 use crate::json::Json;
 use crate::lance::columns::{Row, rows, unexpected};
-use crate::lance::{Database, Table, column, equal};
+use crate::lance::{Database, Table, column, equal, rows_of};
 
 const NAME: &str = "name";
 const KIND: &str = "kind";
@@ -62,8 +62,10 @@ impl Artifacts for LanceArtifacts {
     }
 
     async fn load(&self, name: &ArtifactName) -> Result<Option<(Metadata, Content)>> {
-        let found =
-            self.table.read(|query| Ok(query.only_if_expr(equal(NAME, name.as_str())))).await?;
+        let found = self
+            .table
+            .read(|query| Ok(rows_of(query.only_if_expr(equal(NAME, name.as_str())))))
+            .await?;
         let Some(row) = rows(&found).next() else { return Ok(None) };
         let metadata = read(row)?;
         let content = content(metadata.kind, row.bytes(CONTENT)?)?;
@@ -71,7 +73,8 @@ impl Artifacts for LanceArtifacts {
     }
 
     async fn list(&self) -> Result<Vec<Metadata>> {
-        let found = self.table.read(|query| Ok(query.select(Select::columns(&METADATA)))).await?;
+        let found =
+            self.table.read(|query| Ok(rows_of(query.select(Select::columns(&METADATA))))).await?;
         let mut all = rows(&found).map(read).collect::<Result<Vec<_>>>()?;
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)

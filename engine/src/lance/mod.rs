@@ -30,7 +30,7 @@ use rustix::io::Errno;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
-pub(crate) use self::table::{Table, column, equal};
+pub(crate) use self::table::{Table, column, equal, nearest_of, rows_of};
 use crate::error::{Error, Result};
 
 /// The file in a tenant's directory that says what the directory is. Without

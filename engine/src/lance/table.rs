@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Field, SchemaRef};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use lancedb::expr::{DfExpr, col, lit};
-use lancedb::query::{ExecutableQuery, Query};
+use lancedb::query::{ExecutableQuery, Query, VectorQuery};
 use lancedb::table::{CompactionOptions, OptimizeAction};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -67,10 +67,17 @@ pub(crate) fn equal(
     col(column).eq(lit(value))
 }
 
+/// What a query finds, as [`Table::read`] takes it.
+type Found = BoxFuture<'static, lancedb::Result<Vec<RecordBatch>>>;
+
 /// What a query finds. Boxed, as in [`guarded`]: it holds expressions.
-fn found<'a, Q: ExecutableQuery + Send + Sync + 'a>(
-    query: Q,
-) -> BoxFuture<'a, lancedb::Result<Vec<RecordBatch>>> {
+pub(crate) fn rows_of(query: Query) -> Found {
+    async move { query.execute().await?.try_collect().await }.boxed()
+}
+
+/// What a search by vector finds. Not one generic function with [`rows_of`]: its
+/// callers would have to prove that their query can be sent, seconds of rustc's each.
+pub(crate) fn nearest_of(query: VectorQuery) -> Found {
     async move { query.execute().await?.try_collect().await }.boxed()
 }
 
@@ -102,29 +109,38 @@ impl Table {
         &self.schema
     }
 
+    // Plain functions that box, not `async fn`s, as in `guarded`.
+
     /// What a query finds; nothing if the table was never written to.
-    pub(crate) async fn read<Q: ExecutableQuery + Send + Sync>(
-        self: &Arc<Self>,
-        query: impl FnOnce(Query) -> lancedb::Result<Q> + Send,
-    ) -> Result<Vec<RecordBatch>> {
-        let Some(table) = self.existing().await? else { return Ok(Vec::new()) };
-        let found = match query(table.query()) {
-            Ok(query) => found(query),
-            Err(error) => std::future::ready(Err(error)).boxed(),
+    pub(crate) fn read<'a>(
+        self: &'a Arc<Self>,
+        query: impl FnOnce(Query) -> lancedb::Result<Found> + Send + 'a,
+    ) -> BoxFuture<'a, Result<Vec<RecordBatch>>> {
+        let work = async move {
+            let Some(table) = self.existing().await? else { return Ok(Vec::new()) };
+            let found = match query(table.query()) {
+                Ok(found) => found,
+                Err(error) => std::future::ready(Err(error)).boxed(),
+            };
+            guarded(found).await.map_err(|failure| failure.into_error(self.doing("read")))
         };
-        guarded(found).await.map_err(|failure| failure.into_error(self.doing("read")))
+        work.boxed()
     }
 
     /// The number of the newest version, whoever wrote it; `None` if there is no table yet.
     pub(crate) async fn version(self: &Arc<Self>) -> Result<Option<u64>> {
         let Some(table) = self.existing().await? else { return Ok(None) };
-        let version = guarded(table.version()).await;
+        let version = guarded(table.version().boxed()).await;
         version.map(Some).map_err(|failure| failure.into_error(self.doing("read")))
     }
 
     /// Inserts rows whose key, `on`, is new; answers how many were.
-    pub(crate) async fn insert(self: &Arc<Self>, on: &str, rows: RecordBatch) -> Result<u64> {
-        self.merge(on, rows, false).await
+    pub(crate) fn insert<'a>(
+        self: &'a Arc<Self>,
+        on: &'a str,
+        rows: RecordBatch,
+    ) -> BoxFuture<'a, Result<u64>> {
+        self.merge(on, rows, false)
     }
 
     /// Inserts rows, in place of those that have the same key.
@@ -132,25 +148,36 @@ impl Table {
         self.merge(on, rows, true).await.map(drop)
     }
 
-    async fn merge(self: &Arc<Self>, on: &str, rows: RecordBatch, replace: bool) -> Result<u64> {
-        let _writing = self.writing.lock().await;
-        let table = self.existing_or_new().await?;
-        let mut merge = table.merge_insert(&[on]);
-        merge.when_not_matched_insert_all();
-        if replace {
-            merge.when_matched_update_all(None);
-        }
-        let schema = rows.schema();
-        let rows = Box::new(RecordBatchIterator::new([Ok(rows)], schema));
-        let result = self.commit(merge.execute(rows).boxed(), |result| result.version).await?;
-        Ok(result.num_inserted_rows)
+    fn merge<'a>(
+        self: &'a Arc<Self>,
+        on: &'a str,
+        rows: RecordBatch,
+        replace: bool,
+    ) -> BoxFuture<'a, Result<u64>> {
+        let work = async move {
+            let _writing = self.writing.lock().await;
+            let table = self.existing_or_new().await?;
+            let mut merge = table.merge_insert(&[on]);
+            merge.when_not_matched_insert_all();
+            if replace {
+                merge.when_matched_update_all(None);
+            }
+            let schema = rows.schema();
+            let rows = Box::new(RecordBatchIterator::new([Ok(rows)], schema));
+            let result = self.commit(merge.execute(rows).boxed(), |result| result.version).await?;
+            Ok(result.num_inserted_rows)
+        };
+        work.boxed()
     }
 
     /// Adds rows; for tables without a key.
-    pub(crate) async fn add(self: &Arc<Self>, rows: RecordBatch) -> Result<()> {
-        let _writing = self.writing.lock().await;
-        let table = self.existing_or_new().await?;
-        self.commit(table.add(rows).execute().boxed(), |result| result.version).await.map(drop)
+    pub(crate) fn add<'a>(self: &'a Arc<Self>, rows: RecordBatch) -> BoxFuture<'a, Result<()>> {
+        let work = async move {
+            let _writing = self.writing.lock().await;
+            let table = self.existing_or_new().await?;
+            self.commit(table.add(rows).execute().boxed(), |result| result.version).await.map(drop)
+        };
+        work.boxed()
     }
 
     /// Deletes the rows for which the expression holds; answers how many there were.

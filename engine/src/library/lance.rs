@@ -15,7 +15,7 @@ use crate::embed::Vector;
 use crate::error::{Error, Result};
 use crate::id::WorkflowName;
 use crate::lance::columns::rows;
-use crate::lance::{Database, Table, equal};
+use crate::lance::{Database, Table, equal, nearest_of, rows_of};
 use crate::search::Candidate;
 use crate::workflow::{Version, Workflow};
 
@@ -66,7 +66,11 @@ impl LanceLibrary {
         let found = self
             .workflows
             .read(|query| {
-                Ok(query.only_if_expr(equal(NAME, name.as_str())).select(Select::columns(&COLUMNS)))
+                Ok(rows_of(
+                    query
+                        .only_if_expr(equal(NAME, name.as_str()))
+                        .select(Select::columns(&COLUMNS)),
+                ))
             })
             .await?;
         rows(&found).next().map(schema::read).transpose()
@@ -127,8 +131,10 @@ impl Library for LanceLibrary {
     }
 
     async fn list(&self) -> Result<Vec<Workflow>> {
-        let found =
-            self.workflows.read(|query| Ok(query.select(Select::columns(&COLUMNS)))).await?;
+        let found = self
+            .workflows
+            .read(|query| Ok(rows_of(query.select(Select::columns(&COLUMNS)))))
+            .await?;
         let mut workflows = rows(&found)
             .map(|row| schema::read(row).map(|created| created.workflow))
             .collect::<Result<Vec<_>>>()?;
@@ -149,12 +155,14 @@ impl Library for LanceLibrary {
             .workflows
             .read(|all| {
                 let nearest = all.nearest_to(query.as_ref())?;
-                Ok(nearest
-                    .column(VECTOR)
-                    .distance_type(DistanceType::Dot)
-                    .bypass_vector_index()
-                    .limit(limit)
-                    .select(Select::columns(&columns)))
+                Ok(nearest_of(
+                    nearest
+                        .column(VECTOR)
+                        .distance_type(DistanceType::Dot)
+                        .bypass_vector_index()
+                        .limit(limit)
+                        .select(Select::columns(&columns)),
+                ))
             })
             .await?;
         let candidate = |row: crate::lance::columns::Row<'_>| {
@@ -177,7 +185,8 @@ impl Library for LanceLibrary {
     }
 
     async fn history(&self, name: &WorkflowName) -> Result<Vec<Version>> {
-        let found = self.history.read(|query| Ok(query.only_if_expr(equal(NAME, name.as_str()))));
+        let found =
+            self.history.read(|query| Ok(rows_of(query.only_if_expr(equal(NAME, name.as_str())))));
         let found = found.await?;
         let live = self.created(name).await?;
         // One entry a creation, by its number: two may have tried to delete it,

@@ -15,7 +15,7 @@ use super::{Records, format};
 use crate::error::{Error, Result};
 use crate::id::RunId;
 use crate::lance::columns::rows;
-use crate::lance::{Database, Table, column, equal};
+use crate::lance::{Database, Table, column, equal, rows_of};
 use crate::run::Run;
 
 const ID: &str = "id";
@@ -209,11 +209,10 @@ impl Records for LanceRecords {
         if let Some(run) = waiting {
             return Ok(Some(Run::clone(&run)));
         }
-        let matching = equal(ID, id.to_string());
-        let read = self
-            .shared
-            .table
-            .read(|query| Ok(query.only_if_expr(matching).select(Select::columns(&[RECORD]))));
+        let read = self.shared.table.read(move |query| {
+            let matching = equal(ID, id.to_string());
+            Ok(rows_of(query.only_if_expr(matching).select(Select::columns(&[RECORD]))))
+        });
         rows(&read.await?).next().map(|row| format::read(row.text(RECORD)?)).transpose()
     }
 
@@ -224,15 +223,16 @@ impl Records for LanceRecords {
             self.shared.state().waiting.iter().map(|run| Run::clone(run)).collect();
         // Ids alone, of which there may be very many, then the records of the newest.
         let table = &self.shared.table;
-        let ids = table.read(|query| Ok(query.select(Select::columns(&[ID])))).await?;
+        let ids = table.read(|query| Ok(rows_of(query.select(Select::columns(&[ID]))))).await?;
         let mut ids = rows(&ids).map(|row| row.text(ID)).collect::<Result<Vec<_>>>()?;
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.truncate(limit.min(LISTED));
         if !ids.is_empty() {
-            let newest = is_in(col(ID), ids.into_iter().map(lit).collect());
-            let found = table
-                .read(|query| Ok(query.only_if_expr(newest).select(Select::columns(&[RECORD]))))
-                .await?;
+            let newest = table.read(|query| {
+                let newest = is_in(col(ID), ids.into_iter().map(lit).collect());
+                Ok(rows_of(query.only_if_expr(newest).select(Select::columns(&[RECORD]))))
+            });
+            let found = newest.await?;
             for row in rows(&found) {
                 runs.push(format::read(row.text(RECORD)?)?);
             }
