@@ -81,7 +81,7 @@ impl App {
         Arc::new(FastEmbedder::new(self.settings.model(), library))
     }
 
-    fn runtime_options(&self) -> Result<RuntimeOptions> {
+    pub(super) fn runtime_options(&self) -> Result<RuntimeOptions> {
         // One tree of runs at a time, whose memory bounds its instances. Nested
         // ones beyond a quarter are queued.
         let fit = self.settings.limits().memory_bytes / FRESH_INSTANCE;

@@ -103,6 +103,15 @@ Examples:
     /// Records of what was run
     #[command(subcommand)]
     Runs(Runs),
+    /// Measure what a run costs on this machine
+    #[command(after_help = "\
+Nothing is read from or written to the data directory. Limits and metering are on.
+
+Examples:
+  repertoire bench
+  repertoire bench --filter trivial --seconds 5
+  repertoire bench --json > figures.json")]
+    Bench(Bench),
     /// Show every setting, its value and where it comes from
     #[command(after_help = "\
 A setting comes from its flag, else from its environment variable, else from the nearest
@@ -147,6 +156,22 @@ pub(super) struct Exec {
     /// Print a result that is a string without quotes
     #[arg(long, short, conflicts_with = "json", help_heading = "Output")]
     pub(super) raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// Only figures whose name contains this
+    #[arg(long, short, value_name = "TEXT")]
+    pub(super) filter: Option<String>,
+    /// How long each figure is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub(super) seconds: f64,
+    /// Tasks that invoke at once, for `throughput`
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(super) tasks: u32,
+    /// Runs that wait at once, for `waiting-memory`
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(super) waiting: u32,
 }
 
 /// Keyword arguments.

@@ -21,6 +21,7 @@ mod runs;
 mod config;
 mod completions;
 mod demo;
+mod bench;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -201,6 +202,7 @@ async fn interruption() -> Result<Exit> {
 async fn dispatch(app: &App, command: Command) -> Result<Exit> {
     match command {
         Command::Demo => demo::tell(app).await,
+        Command::Bench(bench) => bench::bench(app, bench).await,
         Command::Run(run) => run::run(app, run).await,
         Command::Exec(exec) => exec::exec(app, exec).await,
         Command::Workflows(command) => workflows::dispatch(app, command).await,
