@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .limits(Limits { fuel: 500_000_000, ..Limits::default() })
         .build()
         .await?;
-    let tenant = engine.tenant("acme").await?;
+    let tenant = engine.create_tenant("acme").await?;
 
     tenant
         .add_workflow(

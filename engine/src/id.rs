@@ -111,6 +111,11 @@ name!(
     }
 );
 
+impl TenantId {
+    /// The tenant that exists by itself, for those who need no other.
+    pub const DEFAULT: &str = "default";
+}
+
 name!(
     /// Names a workflow: an ASCII Python identifier of at most 64 characters that is
     /// neither a keyword nor a method of `workflows`, and does not begin with `_`.

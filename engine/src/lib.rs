@@ -38,6 +38,7 @@ mod catalog;
 mod invoke;
 mod invocation;
 mod session;
+mod tenant;
 mod engine;
 
 // Front-ends translate and decide nothing.
@@ -45,13 +46,14 @@ mod engine;
 pub mod cli;
 
 pub use catalog::{ImportAction, Imported};
-pub use engine::{Engine, EngineBuilder, Tenant};
+pub use engine::{Engine, EngineBuilder};
 pub use error::{Blame, Code, Error, Result};
 pub use invocation::InvocationBuilder;
 pub use json::Json;
 pub use limits::Limits;
 pub use sandbox::{DEFAULT_MAX_INSTANCES, EventSink, Runtime, RuntimeOptions};
 pub use session::Session;
+pub use tenant::Tenant;
 
 /// The README's examples are compiled with the documentation's.
 #[cfg(doctest)]

@@ -244,8 +244,16 @@ fn the_library_outlives_the_process() {
         "{shown:?}"
     );
     // Another tenant has none of it.
-    let other = home.run(&["--tenant", "other", "run", "compute_text_statistics"]).ends(2);
+    let other = &["--tenant", "other", "run", "compute_text_statistics"];
+    let unknown = home.run(other).ends(2);
+    assert!(unknown.stderr.contains("tenants create other"), "{unknown:?}");
+    home.run(&["tenants", "create", "other"]).ends(0);
+    home.run(&["tenants", "create", "other"]).ends(2);
+    let other = home.run(other).ends(2);
     assert!(other.stderr.contains("no workflow"), "{other:?}");
+    assert_eq!(home.run(&["tenants", "list"]).ends(0).stdout, "default\nother\n");
+    home.run(&["tenants", "delete", "other"]).ends(0);
+    home.run(&["tenants", "delete", "other"]).ends(2);
     home.pipe(&["artifacts", "put", "numbers", "--file", "-", "--kind", "json"], b"{\"a\": 1}")
         .ends(0);
     assert!(home.run(&["artifacts", "get", "numbers"]).ends(0).stdout.contains("\"a\""));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use repertoire::{Code, Runtime, RuntimeOptions};
-use repertoire_tests::{bench, bench_with, cache_dir, component};
+use repertoire_tests::{TenantOrNew, bench, bench_with, cache_dir, component};
 use serde_json::json;
 
 /// A run that waits for a tool holds no thread: two threads carry two hundred.
@@ -109,7 +109,7 @@ async def run():
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_tenants_loops_do_not_stop_anothers_answers() {
     let bench = bench().await;
-    let other = bench.engine.tenant("other").await.unwrap();
+    let other = bench.engine.tenant_or_new("other").await.unwrap();
     bench.tenant.add_workflow("spin", "def run():\n while True: pass", "").await.unwrap();
     other.add_workflow("canary", "def run(): return 'alive'", "").await.unwrap();
     let spinning: Vec<_> = (0..8)

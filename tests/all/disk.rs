@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use repertoire::artifacts::Content;
 use repertoire::{Code, Engine};
-use repertoire_tests::{engine, engine_on_disk};
+use repertoire_tests::{TenantOrNew, engine, engine_on_disk};
 use serde_json::json;
 
 /// Names the directory in which [`child_writer`] works, and what it does.
@@ -27,7 +27,7 @@ async fn open(data: &Path) -> Engine {
 async fn child_writer() {
     let Some(task) = std::env::var_os(CHILD) else { return };
     let (what, data) = task.to_str().unwrap().split_once('=').unwrap();
-    let tenant = open(Path::new(data)).await.tenant("acme").await.unwrap();
+    let tenant = open(Path::new(data)).await.tenant_or_new("acme").await.unwrap();
     let say = |line: String| {
         let mut out = std::io::stderr().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).unwrap();
@@ -98,7 +98,7 @@ impl Writer {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_create_the_same_names() {
     let data = tempfile::tempdir().unwrap();
-    open(data.path()).await.tenant("acme").await.unwrap();
+    open(data.path()).await.tenant_or_new("acme").await.unwrap();
     let path = data.path().to_owned();
     let both = tokio::task::spawn_blocking(move || {
         let mut writers = [Writer::start("race1", &path), Writer::start("race2", &path)];
@@ -117,7 +117,7 @@ async fn two_processes_create_the_same_names() {
     let (one, two) = (won(&one), won(&two));
     assert_eq!(one.len() + two.len(), 10, "{one:?} {two:?}");
     assert!(one.is_disjoint(&two));
-    let tenant = open(data.path()).await.tenant("acme").await.unwrap();
+    let tenant = open(data.path()).await.tenant_or_new("acme").await.unwrap();
     assert_eq!(tenant.workflows().await.unwrap().len(), 10);
     for (names, me) in [(one, "1"), (two, "2")] {
         for name in names {
@@ -134,8 +134,10 @@ async fn two_processes_create_the_same_names() {
 async fn two_engines_create_the_same_name() {
     let data = tempfile::tempdir().unwrap();
     let tenants = [open(data.path()).await, open(data.path()).await];
-    let tenants =
-        [tenants[0].tenant("acme").await.unwrap(), tenants[1].tenant("acme").await.unwrap()];
+    let tenants = [
+        tenants[0].tenant_or_new("acme").await.unwrap(),
+        tenants[1].tenant_or_new("acme").await.unwrap(),
+    ];
     for round in 0..5 {
         let name = format!("w{round}");
         let add =
@@ -176,7 +178,7 @@ async fn a_killed_writer_leaves_the_last_good_state() {
                 _ => panic!("the writer said {line:?}"),
             }
         }
-        let tenant = open(data.path()).await.tenant("acme").await.unwrap();
+        let tenant = open(data.path()).await.tenant_or_new("acme").await.unwrap();
         let names: BTreeSet<_> =
             tenant.workflows().await.unwrap().iter().map(|w| w.name.to_string()).collect();
         assert!(names.is_superset(&saved), "lost: {:?}", saved.difference(&names));
@@ -207,7 +209,7 @@ async fn a_killed_writer_leaves_the_last_good_state() {
 async fn outlives_the_engine() {
     let data = tempfile::tempdir().unwrap();
     let run = {
-        let tenant = engine_on_disk(data.path()).await.tenant("acme").await.unwrap();
+        let tenant = engine_on_disk(data.path()).await.tenant_or_new("acme").await.unwrap();
         tenant
             .add_workflow("fetch_json", "def run(url: str): return url", "Fetch JSON from a URL")
             .await
@@ -217,7 +219,7 @@ async fn outlives_the_engine() {
         tenant.flush().await.unwrap();
         run
     };
-    let tenant = engine_on_disk(data.path()).await.tenant("acme").await.unwrap();
+    let tenant = engine_on_disk(data.path()).await.tenant_or_new("acme").await.unwrap();
     let hits = tenant.search("grab JSON from a web address", 1).await.unwrap();
     assert_eq!(hits[0].workflow.name.as_str(), "fetch_json");
     assert_eq!(tenant.load_artifact("a").await.unwrap().1, Content::Text("kept".into()));
@@ -229,7 +231,7 @@ async fn outlives_the_engine() {
 }
 
 async fn refused(data: &Path) -> String {
-    let error = open(data).await.tenant("acme").await.err().expect("it was opened");
+    let error = open(data).await.tenant_or_new("acme").await.err().expect("it was opened");
     assert_eq!(error.code(), Code::Unavailable, "{}", error.chain());
     let message = error.chain();
     assert!(message.contains(data.to_str().unwrap()), "which directory? {message}");
@@ -240,7 +242,7 @@ async fn refused(data: &Path) -> String {
 async fn directories_that_cannot_be_used() {
     let place = tempfile::tempdir().unwrap();
     // One that is missing is made.
-    open(&place.path().join("a/b")).await.tenant("acme").await.unwrap();
+    open(&place.path().join("a/b")).await.tenant_or_new("acme").await.unwrap();
     assert!(place.path().join("a/b/FORMAT").exists());
 
     let file = place.path().join("file");
@@ -277,12 +279,12 @@ async fn a_directory_that_is_read_only() {
 #[tokio::test]
 async fn another_models_vectors_are_not_mixed_in() {
     let data = tempfile::tempdir().unwrap();
-    open(data.path()).await.tenant("acme").await.unwrap();
-    let error = engine_on_disk(data.path()).await.tenant("acme").await.err().unwrap();
+    open(data.path()).await.tenant_or_new("acme").await.unwrap();
+    let error = engine_on_disk(data.path()).await.tenant_or_new("acme").await.err().unwrap();
     assert_eq!(error.code(), Code::Unavailable);
     assert!(error.message().contains("hashing-1") && error.message().contains("MiniLM"), "{error}");
     // And another tenant of the same directory is free to use it.
-    engine_on_disk(data.path()).await.tenant("other").await.unwrap();
+    engine_on_disk(data.path()).await.tenant_or_new("other").await.unwrap();
 }
 
 fn newest(dir: &Path) -> PathBuf {
@@ -297,7 +299,7 @@ async fn a_torn_version_is_set_aside() {
     for torn in ["empty", "half", "flipped"] {
         let data = tempfile::tempdir().unwrap();
         {
-            let tenant = open(data.path()).await.tenant("acme").await.unwrap();
+            let tenant = open(data.path()).await.tenant_or_new("acme").await.unwrap();
             tenant.add_workflow("first", "def run(): return 1", "").await.unwrap();
             tenant.add_workflow("second", "def run(): return 2", "").await.unwrap();
         }
@@ -311,7 +313,7 @@ async fn a_torn_version_is_set_aside() {
             _ => bytes.iter_mut().rev().take(40).for_each(|byte| *byte ^= 0xff),
         }
         fs::write(&version, &bytes).unwrap();
-        let tenant = open(data.path()).await.tenant("acme").await.unwrap();
+        let tenant = open(data.path()).await.tenant_or_new("acme").await.unwrap();
         let listed =
             tenant.workflows().await.unwrap_or_else(|error| panic!("{torn}: {}", error.chain()));
         let names: Vec<_> = listed.iter().map(|w| w.name.as_str()).collect();
@@ -329,7 +331,7 @@ async fn a_damaged_data_file_is_named() {
     {
         let engine = open(data.path()).await;
         for name in ["acme", "other"] {
-            let tenant = engine.tenant(name).await.unwrap();
+            let tenant = engine.tenant_or_new(name).await.unwrap();
             tenant.add_workflow("one", "def run(): return 1", "").await.unwrap();
         }
     }
@@ -339,15 +341,15 @@ async fn a_damaged_data_file_is_named() {
     for bytes in [Vec::new(), whole[..whole.len() / 2].to_vec(), vec![0xa5; whole.len()]] {
         fs::write(&damaged, &bytes).unwrap();
         let engine = open(data.path()).await;
-        let tenant = engine.tenant("acme").await.unwrap();
+        let tenant = engine.tenant_or_new("acme").await.unwrap();
         let error = tenant.workflows().await.expect_err("the damage went unnoticed");
         assert_eq!(error.code(), Code::Unavailable, "{}", error.chain());
-        let other = engine.tenant("other").await.unwrap();
+        let other = engine.tenant_or_new("other").await.unwrap();
         assert_eq!(other.invoke("one", json!({})).await.unwrap().value().unwrap().as_str(), "1");
     }
     // Put back from a copy, everything is there again.
     fs::write(&damaged, &whole).unwrap();
-    let tenant = open(data.path()).await.tenant("acme").await.unwrap();
+    let tenant = open(data.path()).await.tenant_or_new("acme").await.unwrap();
     assert_eq!(tenant.invoke("one", json!({})).await.unwrap().value().unwrap().as_str(), "1");
 }
 
@@ -359,7 +361,7 @@ async fn without_the_model_what_is_saved_still_runs() {
     let data = tempfile::tempdir().unwrap();
     engine_on_disk(data.path())
         .await
-        .tenant("acme")
+        .tenant_or_new("acme")
         .await
         .unwrap()
         .add_workflow("one", "def run(): return 1", "")
@@ -367,7 +369,7 @@ async fn without_the_model_what_is_saved_still_runs() {
         .unwrap();
     let missing = Arc::new(FastEmbedder::new(data.path().join("no-model"), None));
     let builder = engine(&Default::default()).await.data(data.path()).embedder(missing);
-    let tenant = builder.build().await.unwrap().tenant("acme").await.unwrap();
+    let tenant = builder.build().await.unwrap().tenant_or_new("acme").await.unwrap();
     for error in [
         tenant.search("anything", 1).await.unwrap_err(),
         tenant.add_workflow("two", "def run(): return 2", "").await.unwrap_err(),
@@ -376,5 +378,22 @@ async fn without_the_model_what_is_saved_still_runs() {
         assert!(error.message().contains("no-model"), "{error}");
     }
     assert_eq!(tenant.invoke("one", json!({})).await.unwrap().value().unwrap().as_str(), "1");
+    assert_eq!(tenant.workflows().await.unwrap().len(), 1);
+}
+
+/// Another process that hangs while it holds a tenant's lock stops nobody for ever.
+#[tokio::test]
+async fn a_directory_that_is_locked() {
+    let data = tempfile::tempdir().unwrap();
+    let tenant = open(data.path()).await.create_tenant("acme").await.unwrap();
+    let path = data.path().join("tenants/acme/lock");
+    let lock = fs::File::create(&path).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    // The first write creates a table, under the lock.
+    let error = tenant.add_workflow("one", "def run(): return 1", "").await.unwrap_err();
+    assert_eq!(error.code(), Code::Busy, "{}", error.chain());
+    assert!(error.message().contains(path.to_str().unwrap()), "{error}");
+    drop(lock);
+    tenant.add_workflow("one", "def run(): return 1", "").await.unwrap();
     assert_eq!(tenant.workflows().await.unwrap().len(), 1);
 }

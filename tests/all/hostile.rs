@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use repertoire::Tenant;
 use repertoire::artifacts::Content;
-use repertoire_tests::{Bench, Case, Group, bench, repository};
+use repertoire_tests::{Bench, Case, Group, TenantOrNew, bench, repository};
 use serde_json::json;
 
 const SECRET: &str = "CANARY-5f0c7e6a-of-another-tenant";
@@ -44,7 +44,7 @@ async fn alone() {
         before(info);
     }));
     let bench = bench().await;
-    let other = bench.engine.tenant("other").await.unwrap();
+    let other = bench.engine.tenant_or_new("other").await.unwrap();
     let source = "def run(n: int): return [n, artifacts.load('secret')]";
     other.add_workflow("canary", source, "A canary").await.unwrap();
     other.save_artifact("secret", &Content::Text(SECRET.into()), "").await.unwrap();

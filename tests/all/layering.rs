@@ -37,7 +37,7 @@ const ORDER: [&str; 22] = [
 const VOCABULARY: usize = 9;
 
 /// What comes after all of those, in this order.
-const FRONT: [&str; 5] = ["invocation", "session", "engine", "serve", "cli"];
+const FRONT: [&str; 6] = ["invocation", "session", "tenant", "engine", "serve", "cli"];
 
 /// Arrows that point the other way, each with its reason.
 const EXCEPTIONS: [(&str, &str); 4] = [

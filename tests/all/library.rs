@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::future::join_all;
 use repertoire::artifacts::Content;
 use repertoire::{Code, Engine, ImportAction, Tenant};
-use repertoire_tests::bench;
+use repertoire_tests::{TenantOrNew, bench};
 use serde_json::json;
 
 /// Runs a test against the library in memory, and against LanceDB in a directory.
@@ -33,13 +33,14 @@ with_both! {
     names_are_created_once;
     artifacts_of_all_kinds;
     tenants_do_not_see_each_other;
+    tenants_are_created_once;
     an_empty_library_answers;
     import_is_idempotent;
     runs_are_recorded;
 }
 
 async fn tenant(engine: &Engine) -> Tenant {
-    engine.tenant("acme").await.unwrap()
+    engine.tenant_or_new("acme").await.unwrap()
 }
 
 async fn create_get_list_delete(engine: Engine) {
@@ -139,8 +140,8 @@ assert all(artifacts.load(name) == value for name, value in kinds.items())
 
 /// The same names mean each tenant's own; what the other has leaves no trace, not even in an error.
 async fn tenants_do_not_see_each_other(engine: Engine) {
-    let a = engine.tenant("a").await.unwrap();
-    let b = engine.tenant("b").await.unwrap();
+    let a = engine.tenant_or_new("a").await.unwrap();
+    let b = engine.tenant_or_new("b").await.unwrap();
     let secret = "quarterly payroll reconciliation for ACME";
     b.add_workflow("private_name", "def run(): return 'of b'", secret).await.unwrap();
     b.save_artifact("report", &Content::Text("of b".into()), "").await.unwrap();
@@ -175,9 +176,35 @@ seen"
     let tenants: Vec<_> = engine.tenants().await.unwrap().iter().map(ToString::to_string).collect();
     assert!(tenants.contains(&"a".to_owned()) && tenants.contains(&"b".to_owned()), "{tenants:?}");
     assert!(engine.delete_tenant(b.id()).await.unwrap());
-    let b = engine.tenant("b").await.unwrap();
+    assert_eq!(engine.tenant("b").await.err().unwrap().code(), Code::NotFound);
+    let b = engine.create_tenant("b").await.unwrap();
     assert!(b.workflows().await.unwrap().is_empty() && b.artifacts().await.unwrap().is_empty());
     assert_eq!(a.workflows().await.unwrap().len(), 2);
+}
+
+/// Nobody gets a library by mistyping a name, and nobody overwrites one.
+async fn tenants_are_created_once(engine: Engine) {
+    let error = engine.tenant("globex").await.err().unwrap();
+    assert_eq!(error.code(), Code::NotFound);
+    assert!(error.message().contains("tenants create globex"), "{error}");
+    assert!(engine.tenants().await.unwrap().is_empty(), "asking for it has created it");
+    let globex = engine.create_tenant("globex").await.unwrap();
+    globex.add_workflow("one", "def run(): return 1", "").await.unwrap();
+    let error = engine.tenant("globx").await.err().unwrap();
+    assert!(error.message().contains("did you mean globex?"), "{error}");
+    let error = engine.create_tenant("globex").await.err().unwrap();
+    assert_eq!(error.code(), Code::AlreadyExists);
+    let again = engine.tenant("globex").await.unwrap();
+    assert_eq!(again.workflows().await.unwrap().len(), 1);
+    // Two at once: one has created it.
+    let (a, b) = tokio::join!(engine.create_tenant("x"), engine.create_tenant("x"));
+    assert_eq!(a.is_ok(), b.is_err());
+    // One exists by itself.
+    engine.tenant(repertoire::id::TenantId::DEFAULT).await.unwrap();
+    assert!(engine.delete_tenant(globex.id()).await.unwrap());
+    assert!(!engine.delete_tenant(globex.id()).await.unwrap());
+    let names: Vec<_> = engine.tenants().await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["default", "x"]);
 }
 
 async fn an_empty_library_answers(engine: Engine) {

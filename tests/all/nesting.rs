@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use repertoire::run::Run;
 use repertoire::{Code, Engine, Limits, Runtime, RuntimeOptions, Tenant};
-use repertoire_tests::{bench, cache_dir, component};
+use repertoire_tests::{TenantOrNew, bench, cache_dir, component};
 use serde_json::json;
 
 async fn add(tenant: &Tenant, name: &str, source: &str) {
@@ -192,7 +192,7 @@ async fn nobody_waits_for_a_slot_of_an_ancestor() {
         RuntimeOptions { max_instances: 4, ..RuntimeOptions::new(component()).cache(cache_dir()) };
     let runtime = Arc::new(Runtime::load(options).await.unwrap());
     let engine = Engine::builder().runtime(runtime).build().await.unwrap();
-    let tenant = engine.tenant("acme").await.unwrap();
+    let tenant = engine.tenant_or_new("acme").await.unwrap();
     add(&tenant, "leaf", "def run(): return 1").await;
     add(&tenant, "middle", "def run(): return workflows.leaf() + 1").await;
     add(&tenant, "root", "def run(): return workflows.middle() + 1").await;
@@ -211,7 +211,7 @@ async fn a_full_pool_is_busy() {
         RuntimeOptions { max_instances: 2, ..RuntimeOptions::new(component()).cache(cache_dir()) };
     let runtime = Arc::new(Runtime::load(options).await.unwrap());
     let engine = Engine::builder().runtime(runtime).build().await.unwrap();
-    let tenant = engine.tenant("acme").await.unwrap();
+    let tenant = engine.tenant_or_new("acme").await.unwrap();
     add(&tenant, "leaf", "def run(): return 1").await;
     add(&tenant, "middle", "def run(): return workflows.leaf() + 1").await;
     add(&tenant, "root", "def run(): return workflows.middle() + 1").await;

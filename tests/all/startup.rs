@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use repertoire::{Code, Engine, Error, Runtime, RuntimeOptions};
-use repertoire_tests::{cache_dir, component, runtime};
+use repertoire_tests::{TenantOrNew, cache_dir, component, runtime};
 use sha2::{Digest, Sha256};
 
 async fn refused(options: RuntimeOptions) -> Error {
@@ -90,7 +90,7 @@ fn entry(cache: &Path) -> PathBuf {
 
 async fn works(runtime: Runtime) {
     let engine = Engine::builder().runtime(Arc::new(runtime)).build().await.unwrap();
-    let run = engine.tenant("acme").await.unwrap().session().run("6 * 7").await.unwrap();
+    let run = engine.tenant_or_new("acme").await.unwrap().session().run("6 * 7").await.unwrap();
     assert_eq!(run.value().unwrap().as_str(), "42");
 }
 

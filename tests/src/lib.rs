@@ -12,7 +12,8 @@ pub use case::{Call, Case, Expected, ExpectedFailure, Group};
 pub use exact::same_json;
 pub use fixture::{Fixture, Seen};
 pub use places::{
-    Bench, bench, bench_with, build_dir, cache_dir, cli, component, engine, repository, runtime,
+    Bench, TenantOrNew, bench, bench_with, build_dir, cache_dir, cli, component, engine,
+    repository, runtime,
 };
 #[cfg(feature = "full")]
 pub use places::{embedder, engine_on_disk};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use repertoire::tools::Registry;
-use repertoire::{Engine, EngineBuilder, Limits, Runtime, RuntimeOptions, Tenant};
+use repertoire::{Code, Engine, EngineBuilder, Limits, Result, Runtime, RuntimeOptions, Tenant};
 use tokio::sync::OnceCell;
 
 use crate::fixture::{Fixture, Seen};
@@ -109,8 +109,27 @@ pub async fn bench() -> Bench {
 pub async fn bench_with(change: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Bench {
     let seen = Arc::new(Seen::default());
     let engine = change(engine(&seen).await).build().await.expect("the engine is built");
-    let tenant = engine.tenant("acme").await.expect("the tenant is opened");
+    let tenant = engine.tenant_or_new("acme").await.expect("the tenant is opened");
     Bench { engine, tenant, seen }
+}
+
+/// What most tests want of a tenant: that there is one.
+pub trait TenantOrNew {
+    /// The tenant of that name, created if it is new.
+    fn tenant_or_new(&self, id: &str) -> impl Future<Output = Result<Tenant>> + Send;
+}
+
+impl TenantOrNew for Engine {
+    async fn tenant_or_new(&self, id: &str) -> Result<Tenant> {
+        match self.tenant(id).await {
+            Err(error) if error.code() == Code::NotFound => match self.create_tenant(id).await {
+                // Another process may have been quicker.
+                Err(error) if error.code() == Code::AlreadyExists => self.tenant(id).await,
+                created => created,
+            },
+            opened => opened,
+        }
+    }
 }
 
 /// The real embedding model, loaded once in a process.

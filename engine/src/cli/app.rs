@@ -24,22 +24,33 @@ pub(super) struct App {
     pub(super) environment: Environment,
     pub(super) settings: Settings,
     pub(super) output: Output,
+    engine: OnceCell<Engine>,
     tenant: OnceCell<Tenant>,
 }
 
 impl App {
     pub(super) const fn new(environment: Environment, settings: Settings, output: Output) -> Self {
-        Self { environment, settings, output, tenant: OnceCell::const_new() }
+        let (engine, tenant) = (OnceCell::const_new(), OnceCell::const_new());
+        Self { environment, settings, output, engine, tenant }
     }
 
-    /// The tenant that the settings name. The engine is put together on first use.
+    /// The tenant that the settings name.
     pub(super) async fn tenant(&self) -> Result<&Tenant> {
-        self.tenant.get_or_try_init(|| self.open()).await
+        let open = async || {
+            let id = self.settings.tenant()?;
+            self.engine().await?.tenant(id).await
+        };
+        self.tenant.get_or_try_init(open).await
     }
 
-    async fn open(&self) -> Result<Tenant> {
+    /// The engine, which is put together on first use.
+    pub(super) async fn engine(&self) -> Result<&Engine> {
+        self.engine.get_or_try_init(|| self.open()).await
+    }
+
+    async fn open(&self) -> Result<Engine> {
         let settings = &self.settings;
-        let (data, id) = (settings.data()?, settings.tenant()?);
+        let data = settings.data()?;
         // The component is loaded on another thread while the tools are read on this one.
         let runtime = self.runtime();
         let (runtime, tools) = tokio::try_join!(runtime, async { self.tools() })?;
@@ -50,7 +61,7 @@ impl App {
             .tools(tools)
             .limits(settings.limits())
             .build();
-        engine.await?.tenant(id).await
+        engine.await
     }
 
     /// The Python component, compiled first if no cache has it.

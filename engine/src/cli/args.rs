@@ -112,6 +112,9 @@ Examples:
   repertoire bench --filter trivial --seconds 5
   repertoire bench --json > figures.json")]
     Bench(Bench),
+    /// Whose libraries there are
+    #[command(subcommand)]
+    Tenants(Tenants),
     /// Show every setting, its value and where it comes from
     #[command(after_help = "\
 A setting comes from its flag, else from its environment variable, else from the nearest
@@ -356,6 +359,27 @@ pub(super) enum Runs {
     Show {
         /// Its id, as `runs list` and --json show it
         id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Tenants {
+    /// List the tenants that have anything
+    #[command(visible_alias = "ls")]
+    List,
+    /// Create a tenant. The tenant `default` exists by itself
+    #[command(after_help = "\
+Examples:
+  repertoire tenants create acme
+  repertoire --tenant acme workflows import workflows/")]
+    Create {
+        /// Its name: 1 to 64 of a-z, 0-9, '-' and '_'
+        name: String,
+    },
+    /// Delete a tenant with its workflows, their history, its artifacts and its run records
+    Delete {
+        /// Its name
+        name: String,
     },
 }
 

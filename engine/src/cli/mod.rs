@@ -18,6 +18,7 @@ mod workflows;
 mod tools;
 mod artifacts;
 mod runs;
+mod tenants;
 mod config;
 mod completions;
 mod demo;
@@ -209,6 +210,7 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit> {
         Command::Tools(command) => tools::dispatch(app, command).await,
         Command::Artifacts(command) => artifacts::dispatch(app, command).await,
         Command::Runs(command) => runs::dispatch(app, command).await,
+        Command::Tenants(command) => tenants::dispatch(app, command).await,
         // Done without an engine, in `execute`.
         Command::Config | Command::Completions { .. } => Ok(Exit::Done),
     }

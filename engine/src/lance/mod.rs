@@ -11,13 +11,13 @@
 
 pub(crate) mod columns;
 mod durable;
+mod lock;
 mod recovery;
 mod table;
 
 use std::any::Any;
 use std::fs::File;
 use std::future::Future;
-use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,8 +25,6 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
@@ -104,21 +102,9 @@ impl Database {
     /// Waits until no other process creates or recovers a table of this database.
     async fn lock(&self) -> Result<File> {
         let path = self.dir.join(LOCK);
-        let lock = {
-            let path = path.clone();
-            move || -> io::Result<File> {
-                let file = File::options().create(true).append(true).open(path)?;
-                loop {
-                    match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
-                        Err(Errno::INTR) => {}
-                        result => return Ok(result.map(|()| file)?),
-                    }
-                }
-            }
-        };
-        let locked = tokio::task::spawn_blocking(lock).await;
-        locked.unwrap_or_else(|panic| Err(panic.into())).map_err(|error| {
-            Error::unavailable(format!("cannot lock {}", path.display())).with_source(error)
+        let acquired = tokio::task::spawn_blocking(move || lock::acquire(&path, lock::WAIT)).await;
+        acquired.unwrap_or_else(|panic| {
+            Err(Error::internal("locking a tenant's directory panicked").with_source(panic))
         })
     }
 

@@ -76,24 +76,23 @@ impl Directory {
         self.root.join("tenants")
     }
 
-    /// What the tenant was created with; creates it so if it is new.
-    pub(super) fn meta(&self, tenant: &TenantId, new: &Meta) -> Result<Meta> {
+    /// What a tenant was created with; `None` if there is no such tenant.
+    pub(super) fn meta(&self, tenant: &TenantId) -> Result<Option<Meta>> {
+        let path = self.tenant(tenant).join(MARKER);
+        read(&path)?.map(|text| parse_meta(&path, &text)).transpose()
+    }
+
+    /// Creates a tenant; false if there is one.
+    pub(super) fn create(&self, tenant: &TenantId, meta: &Meta) -> Result<bool> {
         let dir = self.tenant(tenant);
-        let path = dir.join(MARKER);
-        if let Some(text) = read(&path)? {
-            return parse_meta(&path, &text);
-        }
         create(&dir)?;
-        let text = serde_json::to_string_pretty(new)
+        let text = serde_json::to_string_pretty(meta)
             .map_err(|error| Error::internal("cannot write JSON").with_source(error))?;
-        write_new(&path, &text)?;
-        // Another process may have been quicker, with another model.
-        match read(&path)? {
-            Some(text) => parse_meta(&path, &text),
-            None => Err(Error::unavailable(format!(
-                "tenant {tenant} was deleted while it was being created: try again"
-            ))),
-        }
+        let created = write_new(&dir.join(MARKER), &text)?;
+        // That there is such a directory has to reach the disk, too.
+        let tenants = self.tenants_dir();
+        let synced = File::open(&tenants).and_then(|dir| dir.sync_all());
+        synced.map(|()| created).map_err(|error| cannot("write", &tenants, error))
     }
 
     /// The tenants that exist, by name.
@@ -143,7 +142,7 @@ impl Directory {
 fn check_format(root: &Path) -> Result<()> {
     let path = root.join("FORMAT");
     let Some(text) = read(&path)? else {
-        return write_new(&path, &format!("{FORMAT}\n"));
+        return write_new(&path, &format!("{FORMAT}\n")).map(drop);
     };
     match text.trim().parse::<u32>() {
         Ok(FORMAT) => Ok(()),
@@ -181,17 +180,21 @@ fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// Creates a file with all of its text or not at all; leaves one that is there as it is.
-fn write_new(path: &Path, text: &str) -> Result<()> {
+/// Creates a file with all of its text or not at all; leaves one that is there as it is,
+/// and answers whether it was created.
+fn write_new(path: &Path, text: &str) -> Result<bool> {
     let temporary = path.with_extension(format!("{:016x}.tmp", SystemEntropy.next_u64()));
-    let write = || -> io::Result<()> {
+    let write = || -> io::Result<bool> {
         let mut file = File::create_new(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        match std::fs::hard_link(&temporary, path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all()),
-        }
+        let created = match std::fs::hard_link(&temporary, path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error),
+        };
+        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())?;
+        Ok(created)
     };
     let written = write();
     // Whatever happened, the temporary name is not needed any more.
@@ -237,9 +240,12 @@ mod tests {
         assert_eq!(std::fs::read_to_string(root.join("FORMAT")).unwrap(), "1\n");
         let (acme, meta) =
             (TenantId::new("acme").unwrap(), Meta { model: "m".into(), dimensions: 3 });
-        assert_eq!(directory.meta(&acme, &meta).unwrap(), meta);
+        assert_eq!(directory.meta(&acme).unwrap(), None);
+        assert!(directory.create(&acme, &meta).unwrap());
         let other = Meta { model: "o".into(), dimensions: 4 };
-        assert_eq!(Directory::prepare(&root).unwrap().meta(&acme, &other).unwrap(), meta);
+        let again = Directory::prepare(&root).unwrap();
+        assert!(!again.create(&acme, &other).unwrap());
+        assert_eq!(again.meta(&acme).unwrap(), Some(meta));
         assert_eq!(directory.tenants().unwrap(), std::slice::from_ref(&acme));
         assert_eq!(std::fs::read_dir(directory.tenant(&acme)).unwrap().count(), 1);
         assert!(directory.delete(&acme).unwrap());
@@ -278,9 +284,9 @@ mod tests {
         let directory = Directory::prepare(dir.path()).unwrap();
         let (acme, meta) =
             (TenantId::new("acme").unwrap(), Meta { model: "m".into(), dimensions: 3 });
-        directory.meta(&acme, &meta).unwrap();
+        directory.create(&acme, &meta).unwrap();
         std::fs::write(directory.tenant(&acme).join(MARKER), "").unwrap();
-        let error = directory.meta(&acme, &meta).unwrap_err();
+        let error = directory.meta(&acme).unwrap_err();
         assert!(error.message().contains("tenant.json is damaged"), "{error}");
     }
 }

@@ -64,14 +64,18 @@ impl LanceStorage {
 
 #[async_trait]
 impl Storage for LanceStorage {
-    async fn open(&self, tenant: &TenantId, model: &str, dimensions: usize) -> Result<Store> {
+    async fn open(
+        &self,
+        tenant: &TenantId,
+        model: &str,
+        dimensions: usize,
+    ) -> Result<Option<Store>> {
         let (mut state, directory) = self.state().await?;
         let known = state.open.iter().position(|open| open.tenant == *tenant);
         let open = match known.map(|at| state.open.remove(at)) {
             Some(open) => open,
             None => {
-                let wanted = Meta { model: model.to_owned(), dimensions };
-                let meta = directory.meta(tenant, &wanted)?;
+                let Some(meta) = directory.meta(tenant)? else { return Ok(None) };
                 let database = Arc::new(Database::new(directory.tenant(tenant)));
                 let store = Store {
                     library: Arc::new(LanceLibrary::new(&database, meta.dimensions)?),
@@ -84,7 +88,12 @@ impl Storage for LanceStorage {
         let stored = (open.meta.model.as_str(), open.meta.dimensions);
         let answer = check_model(tenant, stored, (model, dimensions)).map(|()| open.store.clone());
         state.keep(open);
-        answer
+        answer.map(Some)
+    }
+
+    async fn create(&self, tenant: &TenantId, model: &str, dimensions: usize) -> Result<bool> {
+        let (_state, directory) = self.state().await?;
+        directory.create(tenant, &Meta { model: model.to_owned(), dimensions })
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>> {
@@ -137,6 +146,11 @@ mod tests {
         TenantId::new(name).unwrap()
     }
 
+    async fn open(storage: &LanceStorage, name: &str) -> Store {
+        storage.create(&tenant(name), "m", 2).await.unwrap();
+        storage.open(&tenant(name), "m", 2).await.unwrap().unwrap()
+    }
+
     fn workflow(name: &str) -> Workflow {
         Workflow {
             name: WorkflowName::new(name).unwrap(),
@@ -155,8 +169,8 @@ mod tests {
         let root = dir.path().join("db a?b#c%20d ü");
         let storage = LanceStorage::new(&root);
         assert!(storage.tenants().await.unwrap().is_empty());
-        let acme = storage.open(&tenant("acme"), "m", 2).await.unwrap();
-        let other = storage.open(&tenant("other"), "m", 2).await.unwrap();
+        let acme = open(&storage, "acme").await;
+        let other = open(&storage, "other").await;
         acme.library.create(&workflow("a"), &Arc::from([1.0, 0.0])).await.unwrap();
         assert!(other.library.list().await.unwrap().is_empty());
         assert_eq!(acme.library.list().await.unwrap().len(), 1);
@@ -167,20 +181,21 @@ mod tests {
         // Whoever still holds the old store cannot bring it back.
         let error = acme.library.create(&workflow("b"), &Arc::from([1.0, 0.0])).await.unwrap_err();
         assert_eq!(error.code(), Code::NotFound);
-        let acme = storage.open(&tenant("acme"), "m", 2).await.unwrap();
+        assert!(storage.open(&tenant("acme"), "m", 2).await.unwrap().is_none());
+        let acme = open(&storage, "acme").await;
         assert!(acme.library.list().await.unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn another_model_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        LanceStorage::new(dir.path()).open(&tenant("acme"), "m", 2).await.unwrap();
+        open(&LanceStorage::new(dir.path()), "acme").await;
         let storage = LanceStorage::new(dir.path());
         for _ in 0..2 {
             let error = storage.open(&tenant("acme"), "n", 3).await.err().unwrap();
             assert_eq!(error.code(), Code::Unavailable);
             assert!(error.message().contains("model m (2 dimensions)"), "{error}");
-            storage.open(&tenant("acme"), "m", 2).await.unwrap();
+            open(&storage, "acme").await;
         }
     }
 
@@ -188,11 +203,11 @@ mod tests {
     async fn an_open_store_is_the_same_store() {
         let dir = tempfile::tempdir().unwrap();
         let storage = LanceStorage::new(dir.path());
-        let first = storage.open(&tenant("t0"), "m", 2).await.unwrap();
+        let first = open(&storage, "t0").await;
         for index in 0..2 * KEPT_OPEN {
-            storage.open(&tenant(&format!("t{index}")), "m", 2).await.unwrap();
+            open(&storage, &format!("t{index}")).await;
         }
-        let again = storage.open(&tenant("t0"), "m", 2).await.unwrap();
+        let again = open(&storage, "t0").await;
         assert!(Arc::ptr_eq(&first.library, &again.library));
         assert!(storage.state.lock().await.open.len() <= KEPT_OPEN);
     }
@@ -205,7 +220,8 @@ mod tests {
             .map(|index| {
                 let storage = LanceStorage::new(&root);
                 tokio::spawn(async move {
-                    let store = storage.open(&tenant("acme"), "m", 2).await?;
+                    storage.create(&tenant("acme"), "m", 2).await?;
+                    let store = storage.open(&tenant("acme"), "m", 2).await?.unwrap();
                     let new = workflow(&format!("w{index}"));
                     store.library.create(&new, &Arc::from([1.0, 0.0])).await
                 })
@@ -214,7 +230,7 @@ mod tests {
         for process in processes {
             process.await.unwrap().unwrap();
         }
-        let store = LanceStorage::new(&root).open(&tenant("acme"), "m", 2).await.unwrap();
+        let store = open(&LanceStorage::new(&root), "acme").await;
         assert_eq!(store.library.list().await.unwrap().len(), 8);
     }
 }

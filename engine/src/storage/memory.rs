@@ -38,19 +38,30 @@ impl MemoryStorage {
 
 #[async_trait]
 impl Storage for MemoryStorage {
-    async fn open(&self, tenant: &TenantId, model: &str, dimensions: usize) -> Result<Store> {
+    async fn open(
+        &self,
+        tenant: &TenantId,
+        model: &str,
+        dimensions: usize,
+    ) -> Result<Option<Store>> {
+        let tenants = self.state();
+        let Some(found) = tenants.get(tenant) else { return Ok(None) };
+        check_model(tenant, (&found.model, found.dimensions), (model, dimensions))?;
+        Ok(Some(found.store.clone()))
+    }
+
+    async fn create(&self, tenant: &TenantId, model: &str, dimensions: usize) -> Result<bool> {
         let mut tenants = self.state();
-        let opened = tenants.entry(tenant.clone()).or_insert_with(|| Tenant {
-            model: model.to_owned(),
-            dimensions,
-            store: Store {
-                library: Arc::new(MemoryLibrary::new()),
-                artifacts: Arc::new(MemoryArtifacts::new()),
-                records: Arc::new(MemoryRecords::new()),
-            },
-        });
-        check_model(tenant, (&opened.model, opened.dimensions), (model, dimensions))?;
-        Ok(opened.store.clone())
+        if tenants.contains_key(tenant) {
+            return Ok(false);
+        }
+        let store = Store {
+            library: Arc::new(MemoryLibrary::new()),
+            artifacts: Arc::new(MemoryArtifacts::new()),
+            records: Arc::new(MemoryRecords::new()),
+        };
+        tenants.insert(tenant.clone(), Tenant { model: model.to_owned(), dimensions, store });
+        Ok(true)
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>> {
@@ -71,7 +82,10 @@ mod tests {
     async fn tenants_come_and_go() {
         let storage = MemoryStorage::new();
         let acme = TenantId::new("acme").unwrap();
-        storage.open(&acme, "m", 3).await.unwrap();
+        assert!(storage.open(&acme, "m", 3).await.unwrap().is_none());
+        assert!(storage.create(&acme, "m", 3).await.unwrap());
+        assert!(!storage.create(&acme, "m", 3).await.unwrap());
+        assert!(storage.open(&acme, "m", 3).await.unwrap().is_some());
         let error = storage.open(&acme, "other", 3).await.err().unwrap();
         assert_eq!(error.code(), Code::Unavailable);
         assert_eq!(storage.tenants().await.unwrap(), std::slice::from_ref(&acme));

@@ -19,13 +19,24 @@ use crate::record::Records;
 /// Opens tenants' stores.
 #[async_trait]
 pub trait Storage: Send + Sync {
-    /// Opens a tenant's store, and creates it if it is new. `dimensions` and
-    /// `model` are those of the vectors that will be stored and searched.
+    /// Opens a tenant's store, if it has one. `dimensions` and `model` are those
+    /// of the vectors that will be stored and searched.
     ///
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the place cannot be read or
     /// written, or holds data in a newer format or of another embedding model.
-    async fn open(&self, tenant: &TenantId, model: &str, dimensions: usize) -> Result<Store>;
+    async fn open(
+        &self,
+        tenant: &TenantId,
+        model: &str,
+        dimensions: usize,
+    ) -> Result<Option<Store>>;
+
+    /// Creates a tenant's store, for vectors of that model; false if it has one.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the place cannot be written.
+    async fn create(&self, tenant: &TenantId, model: &str, dimensions: usize) -> Result<bool>;
 
     /// The tenants that have a store, by name.
     async fn tenants(&self) -> Result<Vec<TenantId>>;

@@ -55,7 +55,7 @@ pub(super) async fn tell(app: &App, place: &Place, stage: &mut Stage<'_>) -> Res
         .embedder(app.embedder())
         .tools(tools)
         .build();
-    let tenant = engine.await?.tenant("demo").await?;
+    let tenant = engine.await?.create_tenant("demo").await?;
     stage.line("Repertoire: workflows that agents write, find by intent and run again, each in a sandbox of its own.")?;
 
     stage.act("The workflows that ship with it go into the library")?;

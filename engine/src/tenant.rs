@@ -1,0 +1,244 @@
+//! A tenant's view of the engine: the only handle with verbs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::artifacts::{Content, Metadata};
+use crate::catalog::{Imported, NewWorkflow, checked_query};
+use crate::error::{Error, Result};
+use crate::id::{ArtifactName, RunId, TenantId, WorkflowName, quoted};
+use crate::invocation::InvocationBuilder;
+use crate::invoke::{Invoker, Options};
+use crate::json::Json;
+use crate::limits::Limits;
+use crate::run::Run;
+use crate::session::Session;
+use crate::tools::{CallContext, ToolInfo};
+use crate::workflow::{Analysis, Hit, Version, Workflow};
+
+/// One tenant's library, tools, artifacts and runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Tenant {
+    invoker: Arc<Invoker>,
+    limits: Limits,
+}
+
+impl Tenant {
+    pub(crate) fn new(invoker: Invoker, limits: Limits) -> Self {
+        Self { invoker: Arc::new(invoker), limits }
+    }
+
+    /// Whose view this is.
+    #[must_use]
+    pub fn id(&self) -> &TenantId {
+        &self.invoker.catalog.tenant
+    }
+
+    /// Analyses and saves a workflow. The source is parsed in the sandbox and not run.
+    ///
+    /// # Errors
+    /// [`Code::AlreadyExists`](crate::error::Code::AlreadyExists) if the name is taken,
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if it is no name,
+    /// [`Code::InvalidSource`](crate::error::Code::InvalidSource) if the source is no workflow.
+    pub async fn add_workflow(
+        &self,
+        name: impl Into<String>,
+        source: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Result<Workflow> {
+        let new = NewWorkflow {
+            name: name.into(),
+            source: source.into(),
+            description: description.into(),
+        };
+        self.invoker.catalog.create(new, None).await
+    }
+
+    /// What a source says about itself; nothing is saved.
+    ///
+    /// # Errors
+    /// [`Code::InvalidSource`](crate::error::Code::InvalidSource) if it is no workflow.
+    pub async fn analyze(&self, source: &str) -> Result<Analysis> {
+        self.invoker.catalog.analyze(source, None).await
+    }
+
+    /// The workflow of that name.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound), naming the nearest.
+    pub async fn workflow(&self, name: &str) -> Result<Workflow> {
+        self.invoker.catalog.resolve(name).await
+    }
+
+    /// All workflows, by name.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the library cannot be read.
+    pub async fn workflows(&self) -> Result<Vec<Workflow>> {
+        self.invoker.catalog.library.list().await
+    }
+
+    /// The workflows that answer a question, best first.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if the question is empty
+    /// or too long, [`Code::Unavailable`](crate::error::Code::Unavailable) without a model.
+    pub async fn search(&self, query: &str, limit: usize) -> Result<Vec<Hit>> {
+        self.invoker.catalog.search(query, limit).await
+    }
+
+    /// Deletes a workflow; false if there was none. Its history remains.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if that is no name.
+    pub async fn delete_workflow(&self, name: &str) -> Result<bool> {
+        self.invoker.catalog.delete(name).await
+    }
+
+    /// Everything that a name has meant, the newest first.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound) if it never meant anything.
+    pub async fn history(&self, name: &str) -> Result<Vec<Version>> {
+        let history = self.invoker.catalog.library.history(&WorkflowName::new(name)?).await?;
+        if history.is_empty() {
+            return Err(Error::not_found(format!("there never was a workflow {}", quoted(name))));
+        }
+        Ok(history)
+    }
+
+    /// Makes the library agree with a folder of `.py` files, and reports on each.
+    /// `progress` is told the number of files done, of all, and the next one.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the folder cannot be read.
+    pub async fn import(
+        &self,
+        directory: &Path,
+        progress: impl Fn(usize, usize, &Path) + Sync,
+    ) -> Result<Vec<Imported>> {
+        self.invoker.catalog.import(directory, &progress).await
+    }
+
+    /// Runs a workflow with the engine's limits.
+    ///
+    /// A workflow that raises or runs into a limit is an `Ok` whose outcome is a failure.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound) or
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument): the caller's mistakes.
+    pub async fn invoke(&self, name: &str, arguments: impl Into<Json>) -> Result<Run> {
+        self.invocation(name).arguments(arguments).run().await
+    }
+
+    /// Begins an invocation with settings of its own.
+    pub fn invocation<'a>(&self, name: &'a str) -> InvocationBuilder<'a> {
+        InvocationBuilder::new(Arc::clone(&self.invoker), name, self.options())
+    }
+
+    /// A session for agent code.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        Session::new(Arc::clone(&self.invoker), self.options())
+    }
+
+    fn options(&self) -> Options {
+        Options { limits: self.limits.clone(), seed: None, events: None }
+    }
+
+    /// The tools that workflows may call, by name.
+    #[must_use]
+    pub fn tools(&self) -> Vec<Arc<ToolInfo>> {
+        self.invoker.tools.list()
+    }
+
+    /// The tools nearest in meaning to a question, best first.
+    ///
+    /// # Errors
+    /// As [`search`](Tenant::search).
+    pub async fn search_tools(&self, query: &str, limit: usize) -> Result<Vec<Arc<ToolInfo>>> {
+        let embedder = self.invoker.catalog.embedder.as_ref();
+        self.invoker.tools.search(checked_query(query)?, limit, embedder).await
+    }
+
+    /// Calls a tool from outside a run. `callable` is empty for the tool itself.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound),
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument),
+    /// [`Code::ToolFailed`](crate::error::Code::ToolFailed),
+    /// [`Code::TimedOut`](crate::error::Code::TimedOut).
+    pub async fn call_tool(&self, tool: &str, callable: &str, arguments: &Json) -> Result<Json> {
+        let context = CallContext { tenant: self.id().clone(), run: None, deadline: None };
+        self.invoker.tools.call(tool, callable, arguments, &context).await
+    }
+
+    /// Saves an artifact; what had the name before is replaced.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if the name is none, or
+    /// the content too large.
+    pub async fn save_artifact(
+        &self,
+        name: &str,
+        content: &Content,
+        description: impl Into<String>,
+    ) -> Result<Metadata> {
+        let now = self.invoker.catalog.clock.now();
+        let name = ArtifactName::new(name)?;
+        let metadata = Metadata::new(name, content, description.into(), now, None)?;
+        self.invoker.artifacts.save(&metadata, content).await?;
+        Ok(metadata)
+    }
+
+    /// An artifact's content, and what is known of it.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound).
+    pub async fn load_artifact(&self, name: &str) -> Result<(Metadata, Content)> {
+        let found = self.invoker.artifacts.load(&ArtifactName::new(name)?).await?;
+        found.ok_or_else(|| Error::not_found(format!("there is no artifact {}", quoted(name))))
+    }
+
+    /// All artifacts, by name.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the store cannot be read.
+    pub async fn artifacts(&self) -> Result<Vec<Metadata>> {
+        self.invoker.artifacts.list().await
+    }
+
+    /// Deletes an artifact; false if there was none.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if that is no name.
+    pub async fn delete_artifact(&self, name: &str) -> Result<bool> {
+        self.invoker.artifacts.delete(&ArtifactName::new(name)?).await
+    }
+
+    /// The newest run records, the newest first.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if they cannot be read.
+    pub async fn runs(&self, limit: usize) -> Result<Vec<Run>> {
+        self.invoker.records.list(limit).await
+    }
+
+    /// The record of a run.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound).
+    pub async fn run_record(&self, id: RunId) -> Result<Run> {
+        let found = self.invoker.records.get(id).await?;
+        found.ok_or_else(|| Error::not_found(format!("there is no run {id}")))
+    }
+
+    /// Writes the run records that are still on their way. Call it before the
+    /// process ends.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if a record could not be written.
+    pub async fn flush(&self) -> Result<()> {
+        self.invoker.records.flush().await
+    }
+}
