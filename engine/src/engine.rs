@@ -94,7 +94,10 @@ impl Engine {
         T: TryInto<TenantId>,
         Error: From<T::Error>,
     {
-        let id = id.try_into()?;
+        self.open(id.try_into()?).await
+    }
+
+    async fn open(&self, id: TenantId) -> Result<Tenant> {
         let (storage, (model, dimensions)) = (&self.0.storage, self.model());
         let mut found = storage.open(&id, model, dimensions).await?;
         if found.is_none() && id.as_str() == TenantId::DEFAULT {
@@ -126,7 +129,7 @@ impl Engine {
                 "there is already a tenant {id}: open it, or choose another name"
             )));
         }
-        self.tenant(id).await
+        self.open(id).await
     }
 
     fn model(&self) -> (&str, usize) {
