@@ -30,8 +30,13 @@ pub(super) struct App {
 
 impl App {
     pub(super) const fn new(environment: Environment, settings: Settings, output: Output) -> Self {
-        let (engine, tenant) = (OnceCell::const_new(), OnceCell::const_new());
-        Self { environment, settings, output, engine, tenant }
+        Self {
+            environment,
+            settings,
+            output,
+            engine: OnceCell::const_new(),
+            tenant: OnceCell::const_new(),
+        }
     }
 
     /// The tenant that the settings name.
