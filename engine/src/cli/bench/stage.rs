@@ -118,7 +118,7 @@ pub(super) async fn open(runtime: &Arc<Runtime>) -> Result<(Tenant, Arc<Held>)> 
         .limits(limits)
         .build()
         .await?;
-    Ok((engine.tenant("bench").await?, held))
+    Ok((engine.create_tenant("bench").await?, held))
 }
 
 /// The runs that wait in the tool `hold`.
