@@ -4,6 +4,7 @@ In reading order:
 
     stdlib        the standard library and time-zone data, kept in the snapshot
     refusals      what cannot work here fails with an error that names the way out
+    standard_streams  what print writes, and why there is nothing to read
     jsontext      values <-> the JSON texts that cross the boundary
     errors        WIT errors <-> the exceptions of the module `repertoire`
     event_loop    asyncio on the host's completion queue

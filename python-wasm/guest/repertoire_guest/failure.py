@@ -30,7 +30,6 @@ _traceback = BaseException.__traceback__.__get__
 _HINTS = {
     FileNotFoundError: "workflows have no file system; artifacts.save(name, value) and artifacts.load(name) keep values, "
     "io.StringIO and io.BytesIO are files in memory",
-    EOFError: "workflows have no standard input; take the value as a parameter of run",
 }
 
 

@@ -44,6 +44,7 @@ def install():
         "threading": _change_threading,
         "urllib.request": _change_urllib,
         "_thread": _change_low_level_threading,
+        "hashlib": _change_hashlib,
     }.items():
         if name in sys.modules:
             change(sys.modules[name])
@@ -125,6 +126,43 @@ def _change_subprocess(subprocess):
 
 def _change_threading(threading):
     threading._start_joinable_thread = _raiser(lambda: RuntimeError(f"can't start new thread: {_NO_THREADS}"))
+
+
+def _change_hashlib(hashlib):
+    def pbkdf2_hmac(hash_name, password, salt, iterations, dklen=None):
+        """Password based key derivation function 2 (PKCS #5 v2.0) with HMAC, as OpenSSL's, which is not here."""
+        import operator
+
+        iterations = operator.index(iterations)
+        if iterations < 1:
+            raise ValueError("iteration value must be greater than 0.")
+        size = hashlib.new(hash_name).digest_size
+        dklen = size if dklen is None else operator.index(dklen)
+        if dklen < 1:
+            raise ValueError("key length must be greater than 0.")
+        import hmac
+
+        keyed = hmac.new(bytes(password), digestmod=hash_name).copy
+        derived = bytearray()
+        for block in range(1, -(-dklen // size) + 1):
+            mixer = keyed()
+            mixer.update(bytes(salt) + block.to_bytes(4))
+            digest = mixer.digest()
+            result = int.from_bytes(digest)
+            for _ in range(iterations - 1):
+                mixer = keyed()
+                mixer.update(digest)
+                digest = mixer.digest()
+                result ^= int.from_bytes(digest)
+            derived += result.to_bytes(size)
+        return bytes(derived[:dklen])
+
+    def missing(name):
+        reason = ": it needs OpenSSL, and workflows have none; use hashlib.pbkdf2_hmac" if name == "scrypt" else ""
+        raise AttributeError(f"module 'hashlib' has no attribute {name!r}{reason}", name=name, obj=hashlib)
+
+    hashlib.pbkdf2_hmac = pbkdf2_hmac
+    hashlib.__getattr__ = missing
 
 
 def _change_low_level_threading(thread):

@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-from . import event_loop, refusals, stdlib
+from . import event_loop, refusals, standard_streams, stdlib
 
 COMMON = """
 abc argparse array ast asyncio base64 binascii bisect calendar collections collections.abc colorsys configparser contextlib contextvars
@@ -37,7 +37,7 @@ def take():
     refusals.install()
     refusals.check_imports(*(sys.modules[f"wit_world.imports.{name}"] for name in ("tools", "workflows", "artifacts")))
     event_loop.install()
-    _set_streams()
+    standard_streams.install()
     _forget_the_build()
 
 
@@ -54,14 +54,9 @@ def settle(guest):
     gc.freeze()
 
 
-def _set_streams():
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-
-
 def _forget_the_build():
     os.environ.clear()
-    sys.argv = []
+    sys.argv = ["workflow"]  # never empty: argparse and others read the program's name there
     sys.orig_argv.clear()
     sys.warnoptions.clear()
 
