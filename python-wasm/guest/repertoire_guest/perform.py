@@ -44,6 +44,7 @@ def _begin():
     """What must differ from run to run, because the snapshot froze it."""
     _seed(_generator, int.from_bytes(os.urandom(16)))
     _generator.gauss_next = None
+    sys.argv = ["workflow"]  # never empty: argparse and others read the program's name there
 
 
 def _flush():

@@ -56,7 +56,7 @@ def settle(guest):
 
 def _forget_the_build():
     os.environ.clear()
-    sys.argv = ["workflow"]  # never empty: argparse and others read the program's name there
+    sys.argv = []
     sys.orig_argv.clear()
     sys.warnoptions.clear()
 
