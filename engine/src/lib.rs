@@ -42,7 +42,9 @@ mod tenant;
 mod engine;
 
 // Front-ends translate and decide nothing.
-#[cfg(all(feature = "cli", feature = "lancedb", feature = "fastembed"))]
+#[cfg(feature = "server")]
+pub mod serve;
+#[cfg(all(feature = "cli", feature = "fastembed", feature = "lancedb", feature = "server"))]
 pub mod cli;
 
 pub use catalog::{ImportAction, Imported};

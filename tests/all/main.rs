@@ -14,8 +14,11 @@ mod input;
 mod layering;
 mod library;
 mod limits;
+#[cfg(feature = "full")]
+mod mcp;
 mod nesting;
 mod seeds;
 mod sessions;
+mod shipped;
 mod startup;
 mod tools;

@@ -3,7 +3,8 @@
 #[cfg(feature = "lancedb")]
 pub mod lance;
 pub mod memory;
-#[cfg(all(test, feature = "lancedb"))]
+#[cfg(test)]
+#[cfg(feature = "lancedb")]
 mod tests;
 
 use std::sync::Arc;

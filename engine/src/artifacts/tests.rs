@@ -21,7 +21,7 @@ fn open(dir: &std::path::Path) -> LanceArtifacts {
 
 fn metadata(name: &ArtifactName, content: &Content, description: &str, at: u64) -> Metadata {
     let now = Timestamp::from_millis(at);
-    let run = (at % 2 == 0).then(|| RunId::new(&FixedClock(now), &FixedEntropy::new(at)));
+    let run = at.is_multiple_of(2).then(|| RunId::new(&FixedClock(now), &FixedEntropy::new(at)));
     Metadata::new(name.clone(), content, description.to_owned(), now, run).unwrap()
 }
 

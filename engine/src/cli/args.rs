@@ -115,6 +115,15 @@ Examples:
     /// Whose libraries there are
     #[command(subcommand)]
     Tenants(Tenants),
+    /// Serve the library to an agent over MCP, on standard input and output
+    #[command(after_help = "\
+An agent's program starts this and talks to it; `docs/mcp.md` shows how to add it to the common ones.
+
+Examples:
+  claude mcp add repertoire -- repertoire mcp
+  repertoire mcp --expose fetch_json,summarize_csv
+  repertoire mcp --tenant acme")]
+    Mcp(Mcp),
     /// Show every setting, its value and where it comes from
     #[command(after_help = "\
 A setting comes from its flag, else from its environment variable, else from the nearest
@@ -134,6 +143,13 @@ Examples:
         /// Which shell
         shell: Shell,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Mcp {
+    /// Offer these workflows as tools of their own, too
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(super) expose: Vec<String>,
 }
 
 #[derive(Debug, Args)]

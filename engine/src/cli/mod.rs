@@ -19,6 +19,7 @@ mod tools;
 mod artifacts;
 mod runs;
 mod tenants;
+mod mcp;
 mod config;
 mod completions;
 mod demo;
@@ -211,6 +212,7 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit> {
         Command::Artifacts(command) => artifacts::dispatch(app, command).await,
         Command::Runs(command) => runs::dispatch(app, command).await,
         Command::Tenants(command) => tenants::dispatch(app, command).await,
+        Command::Mcp(given) => mcp::mcp(app, given).await,
         // Done without an engine, in `execute`.
         Command::Config | Command::Completions { .. } => Ok(Exit::Done),
     }

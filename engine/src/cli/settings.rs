@@ -332,9 +332,7 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
 }
 
 fn hint<const N: usize>(name: &str, known: [&'static str; N]) -> String {
-    nearest(name, known.into_iter())
-        .map(|near| format!("; did you mean {near}?"))
-        .unwrap_or_default()
+    nearest(name, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
 }
 
 #[cfg(test)]

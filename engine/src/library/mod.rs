@@ -6,7 +6,8 @@ pub mod lance;
 pub mod memory;
 #[cfg(feature = "lancedb")]
 mod schema;
-#[cfg(all(test, feature = "lancedb"))]
+#[cfg(test)]
+#[cfg(feature = "lancedb")]
 mod tests;
 
 use async_trait::async_trait;

@@ -152,7 +152,7 @@ async fn hostile_text_round_trips() {
     let saved = workflow(&name("ob"), HOSTILE, 1);
     library.create(&saved, &vector(1)).await.unwrap();
     assert_eq!(library.get(&saved.name).await.unwrap(), Some(saved.clone()));
-    assert_eq!(open(dir.path()).list().await.unwrap(), [saved.clone()]);
+    assert_eq!(open(dir.path()).list().await.unwrap(), std::slice::from_ref(&saved));
     assert_eq!(library.nearest(&vector(1), 9).await.unwrap()[0].workflow, saved);
 }
 
@@ -231,7 +231,8 @@ fn newest_manifest(table: &std::path::Path) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn a_torn_write_leaves_the_last_good_state() {
-    let kinds: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Damage = fn(&mut Vec<u8>);
+    let kinds: [(&str, Damage); 4] = [
         ("empty", Vec::clear),
         ("half", |bytes| bytes.truncate(bytes.len() / 2)),
         ("zeros", |bytes| bytes.fill(0)),

@@ -237,7 +237,7 @@ impl Records for LanceRecords {
                 runs.push(format::read(row.text(RECORD)?)?);
             }
         }
-        runs.sort_by(|a, b| b.invocation.id.cmp(&a.invocation.id));
+        runs.sort_by_key(|run| std::cmp::Reverse(run.invocation.id));
         runs.dedup_by_key(|run| run.invocation.id);
         runs.truncate(limit);
         Ok(runs)

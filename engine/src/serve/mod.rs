@@ -1,0 +1,4 @@
+//! Front-ends for agents and their platforms: they translate, and decide nothing.
+
+pub mod mcp;
+mod wire;
