@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::clock::Stopwatch;
 use crate::error::{Code, Error, Result};
 use crate::limits::Limits;
+use crate::recording::Spent;
 use crate::run::Usage;
 
 /// One run's use of the limits of its tree.
@@ -30,6 +31,17 @@ pub(crate) struct Budget {
     host_calls: AtomicU64,
     output: AtomicU64,
     instances: AtomicU32,
+    recorded: AtomicU64,
+    /// What this run's instance has used itself: no nested run's, and of no sibling.
+    own: Counters,
+}
+
+/// [`Spent`], while it is being counted.
+#[derive(Debug, Default)]
+struct Counters {
+    fuel: AtomicU64,
+    host_calls: AtomicU64,
+    output: AtomicU64,
 }
 
 impl Budget {
@@ -80,6 +92,8 @@ impl Budget {
             host_calls: AtomicU64::new(0),
             output: AtomicU64::new(0),
             instances: AtomicU32::new(0),
+            recorded: AtomicU64::new(0),
+            own: Counters::default(),
         }
     }
 
@@ -110,6 +124,7 @@ impl Budget {
     /// Counts fuel. What was charged in advance and not used comes back as a
     /// negative amount.
     pub(crate) fn charge_fuel(&self, amount: i64) {
+        self.own.fuel.fetch_add(amount.cast_unsigned(), Ordering::Relaxed);
         for budget in self.lineage() {
             budget.fuel.fetch_add(amount.cast_unsigned(), Ordering::Relaxed);
         }
@@ -150,6 +165,7 @@ impl Budget {
     /// # Errors
     /// [`Code::CallsExceeded`] if it is one too many.
     pub(crate) fn charge_call(&self) -> Result<()> {
+        self.own.host_calls.fetch_add(1, Ordering::Relaxed);
         for budget in self.lineage() {
             budget.host_calls.fetch_add(1, Ordering::Relaxed);
         }
@@ -167,6 +183,7 @@ impl Budget {
     /// # Errors
     /// [`Code::OutputExceeded`] if it is too much.
     pub(crate) fn charge_output(&self, bytes: usize) -> Result<()> {
+        self.own.output.fetch_add(bytes as u64, Ordering::Relaxed);
         for budget in self.lineage() {
             budget.output.fetch_add(bytes as u64, Ordering::Relaxed);
         }
@@ -180,6 +197,53 @@ impl Budget {
             ));
         }
         Ok(())
+    }
+
+    /// What the run's own instance has used.
+    #[must_use]
+    pub(crate) fn own(&self) -> Spent {
+        Spent {
+            fuel: self.own.fuel.load(Ordering::Relaxed).cast_signed(),
+            host_calls: self.own.host_calls.load(Ordering::Relaxed),
+            output_bytes: self.own.output.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What the rest of the tree has used: callers, siblings, nested runs.
+    #[must_use]
+    pub(crate) fn others(&self) -> Spent {
+        let (root, own) = (self.root_budget(), self.own());
+        let all = Spent {
+            fuel: root.fuel.load(Ordering::Relaxed).cast_signed(),
+            host_calls: root.host_calls.load(Ordering::Relaxed),
+            output_bytes: root.output.load(Ordering::Relaxed),
+        };
+        all.since(own)
+    }
+
+    /// Counts, in a replay, what the rest of the tree had used.
+    pub(crate) fn charge_others(&self, spent: Spent) {
+        for budget in self.lineage() {
+            budget.fuel.fetch_add(spent.fuel.cast_unsigned(), Ordering::Relaxed);
+            budget.host_calls.fetch_add(spent.host_calls, Ordering::Relaxed);
+            budget.output.fetch_add(spent.output_bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that may still be recorded of the tree.
+    #[must_use]
+    pub(crate) fn recording_left(&self) -> usize {
+        let recorded = self.root_budget().recorded.load(Ordering::Relaxed);
+        let left = self.limits.recording_bytes.saturating_sub(recorded);
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    /// Counts bytes of a recording; false if there are more of them than may be kept.
+    #[must_use]
+    pub(crate) fn charge_recording(&self, bytes: usize) -> bool {
+        let recorded = &self.root_budget().recorded;
+        let before = recorded.fetch_add(bytes as u64, Ordering::Relaxed);
+        before.saturating_add(bytes as u64) <= self.limits.recording_bytes
     }
 
     /// Which total of the tree is used up, if one is.

@@ -125,3 +125,17 @@ impl Stopwatch {
         self.0 + after.min(Duration::from_secs(100 * 365 * 24 * 3600))
     }
 }
+
+/// The seed of a run's `nth` nested run. One-way: a nested run that learns its
+/// own seed learns nothing of its caller's, nor of its siblings'.
+#[must_use]
+pub(crate) fn nested_seed(seed: u64, nth: u64) -> u64 {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(b"repertoire nested run");
+    hash.update(seed.to_le_bytes());
+    hash.update(nth.to_le_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    let (first, _) = digest.split_first_chunk().unwrap_or((&[0; 8], &[]));
+    u64::from_le_bytes(*first)
+}

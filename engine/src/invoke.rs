@@ -2,6 +2,7 @@
 //! resolve -> validate -> admit -> open record -> sandbox -> close record.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ use crate::json::Json;
 use crate::limits::Limits;
 use crate::record::Records;
 use crate::run::{Failure, Invocation, Outcome, Run};
-use crate::sandbox::{EventSink, Instance, Output, RunContext, limit_message};
+use crate::sandbox::{EventSink, Instance, Output, RunContext, Runtime, Tape, limit_message};
 use crate::schema::Validator;
 use crate::search::MAX_HITS;
 use crate::tools::{Registry, ToolInfo};
@@ -29,6 +30,27 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     pub(crate) seed: Option<u64>,
     pub(crate) events: Option<EventSink>,
+}
+
+/// What is run.
+pub(crate) struct Program<'a> {
+    /// None of agent code.
+    pub(crate) workflow: Option<&'a Workflow>,
+    pub(crate) digest: SourceDigest,
+    pub(crate) source: Arc<str>,
+    /// Why it cannot be replayed, if it depends on more than can be recorded.
+    pub(crate) unrecorded: Option<&'static str>,
+}
+
+impl<'a> From<&'a Workflow> for Program<'a> {
+    fn from(workflow: &'a Workflow) -> Self {
+        Self {
+            workflow: Some(workflow),
+            digest: workflow.digest,
+            source: Arc::clone(&workflow.source),
+            unrecorded: None,
+        }
+    }
 }
 
 /// Runs one tenant's workflows.
@@ -57,8 +79,8 @@ impl Invoker {
         let _slot = self.admit().await?;
         let budget = Budget::root(options.limits);
         let (seed, events) = (options.seed, options.events);
-        let mut opened =
-            self.open(Some(&workflow), workflow.digest, arguments, budget, None, seed, events);
+        let program = Program::from(&workflow);
+        let mut opened = self.open(program, arguments, budget, None, seed, events);
         let work = self.sandbox(&workflow, &opened);
         let outcome = within_wall_time(&opened.context.budget, work).await;
         Ok(opened.close(outcome))
@@ -78,34 +100,23 @@ impl Invoker {
         caller: &RunContext,
         name: &str,
         arguments: Json,
+        seed: u64,
     ) -> Result<Run> {
         let workflow = self.catalog.resolve(name).await?;
         self.validators.get(&workflow)?.check(&arguments)?;
         let budget = caller.budget.child()?;
-        // The seed of a nested run follows from its caller's and its place in
-        // it, so that a tree is reproducible as a whole.
-        let nth = caller.budget.usage().host_calls;
-        let seed = caller.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(nth);
         let (parent, events) = (Some(caller.run), caller.events.clone());
-        let mut opened = self.open(
-            Some(&workflow),
-            workflow.digest,
-            arguments,
-            budget,
-            parent,
-            Some(seed),
-            events,
-        );
+        let program = Program::from(&workflow);
+        let mut opened = self.open(program, arguments, budget, parent, Some(seed), events);
+        caller.tape.nested(opened.context.run);
         let outcome = self.sandbox(&workflow, &opened).await;
         Ok(opened.close(outcome))
     }
 
     /// Opens the record of a run: from here on one is left, however it ends.
-    #[expect(clippy::too_many_arguments, reason = "each is a field of the record; two callers")]
     pub(crate) fn open(
         self: &Arc<Self>,
-        workflow: Option<&Workflow>,
-        digest: SourceDigest,
+        program: Program<'_>,
         arguments: Json,
         budget: Arc<Budget>,
         parent: Option<RunId>,
@@ -118,13 +129,17 @@ impl Invoker {
             id,
             parent,
             tenant: self.catalog.tenant.clone(),
-            workflow: workflow.map(|workflow| workflow.name.to_string()),
-            digest,
+            workflow: program.workflow.map(|workflow| workflow.name.to_string()),
+            digest: program.digest,
             arguments,
             seed: seed.unwrap_or_else(|| entropy.next_u64()),
             depth: budget.depth(),
             limits: budget.limits().clone(),
             started_at: clock.now(),
+        };
+        let tape = match program.unrecorded {
+            Some(why) => Tape::off(&budget, why),
+            None => Tape::recording(&budget),
         };
         let context = Arc::new(RunContext {
             run: id,
@@ -132,14 +147,22 @@ impl Invoker {
             seed: invocation.seed,
             started_at: invocation.started_at,
             output: Output::new(id, Arc::clone(&budget), events.clone()),
+            tape,
             budget,
             events,
             clock: Arc::clone(clock),
             tools: self.tools.clone(),
             workflows: Arc::new(Reentry(Arc::clone(self))),
             artifacts: Arc::clone(&self.artifacts),
+            nested: AtomicU64::new(0),
         });
-        Opened { invocation: Some(invocation), context, records: Arc::clone(&self.records) }
+        Opened {
+            invocation: Some(invocation),
+            source: program.source,
+            context,
+            runtime: Arc::clone(&self.catalog.runtime),
+            records: Arc::clone(&self.records),
+        }
     }
 
     /// One instance for one run.
@@ -183,7 +206,9 @@ pub(crate) fn check_size(arguments: &Json, limits: &Limits) -> Result<()> {
 /// leaves the record of a run that was cancelled, or whose time was over.
 pub(crate) struct Opened {
     invocation: Option<Invocation>,
+    source: Arc<str>,
     pub(crate) context: Arc<RunContext>,
+    runtime: Arc<Runtime>,
     records: Arc<dyn Records>,
 }
 
@@ -205,6 +230,7 @@ impl Opened {
             usage: self.context.budget.usage(),
             stdout,
             stderr,
+            recorded: self.context.tape.take(&self.source, self.runtime.identity()),
         };
         self.records.append(run.clone());
         run
@@ -265,8 +291,14 @@ impl Workflows for Reentry {
         self.0.catalog.delete(name).await
     }
 
-    async fn invoke(&self, caller: &RunContext, name: &str, arguments: Json) -> Result<Json> {
-        let run = Box::pin(self.0.invoke_nested(caller, name, arguments)).await?;
+    async fn invoke(
+        &self,
+        caller: &RunContext,
+        name: &str,
+        arguments: Json,
+        seed: u64,
+    ) -> Result<Json> {
+        let run = Box::pin(self.0.invoke_nested(caller, name, arguments, seed)).await?;
         match run.outcome {
             Outcome::Value(value) => Ok(value.json),
             Outcome::Failure(failure) => Err(nested_error(name, run.invocation.id, failure)),

@@ -40,6 +40,11 @@ pub struct Limits {
     pub concurrent_runs: u32,
     /// How deep workflows may invoke workflows; the root has depth 0. The default is 8.
     pub depth: u32,
+    /// Bytes that may be kept of a tree's sources and host calls, so that its
+    /// runs can be replayed. A run that would exceed it is run all the same,
+    /// and its record says why it cannot be replayed. The default, 1 MiB, is a
+    /// thousand answers of one KiB; with 0, no answer of the host is kept.
+    pub recording_bytes: u64,
 }
 
 impl Default for Limits {
@@ -54,6 +59,7 @@ impl Default for Limits {
             calls_in_flight: 1_024,
             concurrent_runs: 8,
             depth: 8,
+            recording_bytes: MIB,
         }
     }
 }

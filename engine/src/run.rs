@@ -7,6 +7,7 @@ use crate::error::Code;
 use crate::id::{RunId, SourceDigest, TenantId};
 use crate::json::Json;
 use crate::limits::Limits;
+use crate::recording::Recorded;
 
 /// What is run: enough, with the host's answers, to run it again.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,6 +169,8 @@ pub struct Run {
     pub stdout: String,
     /// Standard error, bounded likewise.
     pub stderr: String,
+    /// What there is to run it again from.
+    pub recorded: Recorded,
 }
 
 impl Run {

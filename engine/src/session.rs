@@ -6,12 +6,16 @@ use crate::budget::Budget;
 use crate::catalog::NewWorkflow;
 use crate::error::Result;
 use crate::id::SourceDigest;
-use crate::invoke::{Invoker, Options, within_wall_time};
+use crate::invoke::{Invoker, Options, Program, within_wall_time};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::run::{Event, Failure, Outcome, Run};
 use crate::sandbox::Instance;
 use crate::workflow::Workflow;
+
+/// Why a later call of a session is not recorded.
+const CONTINUED: &str = "it goes on from what earlier calls of its session have left, which no record holds; \
+     a session's first call can be replayed";
 
 /// A live instance that executes agent code: variables, functions and imports
 /// last until [`reset`](Session::reset), or until a limit ends the instance.
@@ -77,15 +81,15 @@ impl Session {
         crate::analysis::check_size(code)?;
         let _slot = self.invoker.admit().await?;
         let budget = Budget::root(self.options.limits.clone());
-        let mut opened = self.invoker.open(
-            None,
-            SourceDigest::of(code),
-            Json::empty_object(),
-            budget,
-            None,
-            self.options.seed,
-            self.options.events.clone(),
-        );
+        let program = Program {
+            workflow: None,
+            digest: SourceDigest::of(code),
+            source: code.into(),
+            unrecorded: self.instance.is_some().then_some(CONTINUED),
+        };
+        let (seed, events) = (self.options.seed, self.options.events.clone());
+        let mut opened =
+            self.invoker.open(program, Json::empty_object(), budget, None, seed, events);
         let context = Arc::clone(&opened.context);
         // The instance is put back only when it is in order: a dropped future
         // takes it along.

@@ -11,6 +11,7 @@ use crate::invocation::InvocationBuilder;
 use crate::invoke::{Invoker, Options};
 use crate::json::Json;
 use crate::limits::Limits;
+use crate::replay::{self, Replay};
 use crate::run::Run;
 use crate::session::Session;
 use crate::tools::{CallContext, ToolInfo};
@@ -231,6 +232,26 @@ impl Tenant {
     pub async fn run_record(&self, id: RunId) -> Result<Run> {
         let found = self.invoker.records.get(id).await?;
         found.ok_or_else(|| Error::not_found(format!("there is no run {id}")))
+    }
+
+    /// Runs a recorded run again, and what it invoked, from their records alone:
+    /// no tool is called, nothing is saved, and no record is left.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound) if there is no such run,
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if its record has nothing
+    /// to replay it from, saying why.
+    pub async fn replay(&self, id: RunId) -> Result<Replay> {
+        replay::replay_tree(&self.invoker, self.run_record(id).await?).await
+    }
+
+    /// Runs one run again, without those that it invoked, from a record that
+    /// the caller has.
+    ///
+    /// # Errors
+    /// As [`replay`](Tenant::replay).
+    pub async fn replay_record(&self, run: &Run) -> Result<Replay> {
+        replay::replay_one(&self.invoker, run).await
     }
 
     /// Writes the run records that are still on their way. Call it before the

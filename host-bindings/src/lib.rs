@@ -14,7 +14,8 @@ wasmtime::component::bindgen!({
     world: "workflow",
     imports: { default: async | store | trappable },
     exports: { default: async },
-    additional_derives: [PartialEq],
+    // Answers of the host are recorded, and read again for a replay.
+    additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
 });
 
 pub use exports::repertoire::workflow::guest;

@@ -8,13 +8,14 @@ use std::path::Path;
 use repertoire_tests::repository;
 
 /// The modules in the order of `lib.rs`: each may use those before it.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 24] = [
     "error",
     "json",
     "clock",
     "id",
     "limits",
     "workflow",
+    "recording",
     "run",
     "budget",
     "schema", // vocabulary
@@ -31,10 +32,11 @@ const ORDER: [&str; 22] = [
     "analysis",
     "catalog",
     "invoke",
+    "replay",
 ];
 
 /// How many of them are vocabulary.
-const VOCABULARY: usize = 9;
+const VOCABULARY: usize = 10;
 
 /// What comes after all of those, in this order.
 const FRONT: [&str; 6] = ["invocation", "session", "tenant", "engine", "serve", "cli"];

@@ -17,6 +17,7 @@ mod limits;
 #[cfg(feature = "full")]
 mod mcp;
 mod nesting;
+mod replay;
 mod seeds;
 mod sessions;
 mod shipped;

@@ -140,6 +140,7 @@ impl CaseLimits {
             calls_in_flight: self.calls_in_flight.unwrap_or(other.calls_in_flight),
             concurrent_runs: self.concurrent_runs.unwrap_or(other.concurrent_runs),
             depth: self.depth.unwrap_or(other.depth),
+            recording_bytes: other.recording_bytes,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! sandbox and never run; the host does not look at it at all.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::budget::Budget;
@@ -11,7 +12,7 @@ use crate::host::denied::Denied;
 use crate::id::{RunId, TenantId};
 use crate::library::MAX_SOURCE;
 use crate::limits::Limits;
-use crate::sandbox::{Instance, Output, RunContext, Runtime, limit_message};
+use crate::sandbox::{Instance, Output, RunContext, Runtime, Tape, limit_message};
 use crate::tools::Registry;
 use crate::workflow::Analysis;
 
@@ -53,12 +54,14 @@ pub(crate) async fn analyze(
         seed: 0,
         started_at: clock.now(),
         output: Output::new(run, Arc::clone(&budget), None),
+        tape: Tape::off(&budget, "it is an analysis"),
         budget: Arc::clone(&budget),
         events: None,
         clock: Arc::clone(clock),
         tools: Registry::empty(),
         workflows: Arc::new(Denied),
         artifacts: Arc::new(Denied),
+        nested: AtomicU64::new(0),
     });
     let work = async { Instance::new(runtime, context).await?.analyze(source).await };
     tokio::time::timeout_at(budget.deadline(), work).await.unwrap_or_else(|_| {

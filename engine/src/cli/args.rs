@@ -371,8 +371,18 @@ pub(super) enum Runs {
         #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
         limit: usize,
     },
-    /// Show what is recorded of a run
+    /// Show what is recorded of a run, its host calls one by one
     Show {
+        /// Its id, as `runs list` and --json show it
+        id: String,
+    },
+    /// Run a run again, from its record alone, and say whether it comes out the same
+    #[command(after_help = "\
+No tool is called, nothing is saved, and no record is left: the run's host calls are answered with
+what was recorded, and so are its clocks. Runs that it invoked are replayed from their own records.
+
+Exit status: 0 same result, same output, same fuel; 1 it came out differently; 2 it cannot be replayed.")]
+    Replay {
         /// Its id, as `runs list` and --json show it
         id: String,
     },

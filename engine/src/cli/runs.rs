@@ -1,5 +1,8 @@
 //! `repertoire runs`
 
+mod replay;
+mod timeline;
+
 use serde::Serialize;
 
 use super::app::App;
@@ -10,6 +13,7 @@ use super::{Exit, wire};
 use crate::error::Result;
 use crate::id::RunId;
 use crate::json::Json;
+use crate::recording::Recorded;
 use crate::run::{Outcome, Run};
 
 pub(super) async fn dispatch(app: &App, command: Runs) -> Result<Exit> {
@@ -29,6 +33,10 @@ pub(super) async fn dispatch(app: &App, command: Runs) -> Result<Exit> {
         Runs::Show { id } => {
             let id = RunId::parse(&id)?;
             show(&app.output, &app.tenant().await?.run_record(id).await?)
+        }
+        Runs::Replay { id } => {
+            let id = RunId::parse(&id)?;
+            replay::report(&app.output, &app.tenant().await?.replay(id).await?)
         }
     }
 }
@@ -82,6 +90,11 @@ struct Record<'a> {
     error: Option<wire::Problem<'a>>,
     stdout: &'a str,
     stderr: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<timeline::Recording<'a>>,
+    /// Why there is no recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cannot_be_replayed: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +121,7 @@ impl From<&crate::Limits> for Limits {
 }
 
 fn show(output: &Output, run: &Run) -> Result<Exit> {
-    let Run { invocation, outcome, usage, stdout, stderr } = run;
+    let Run { invocation, outcome, usage, stdout, stderr, recorded } = run;
     let answer = wire::Answer::from(run);
     if output.json {
         output.object(&Record {
@@ -120,6 +133,11 @@ fn show(output: &Output, run: &Run) -> Result<Exit> {
             error: answer.error,
             stdout,
             stderr,
+            recording: recorded.recording().map(Into::into),
+            cannot_be_replayed: match recorded {
+                Recorded::Whole(_) => None,
+                Recorded::Nothing(why) => Some(why),
+            },
         })?;
         return Ok(Exit::Done);
     }
@@ -142,8 +160,14 @@ fn show(output: &Output, run: &Run) -> Result<Exit> {
     row("memory", of(text::bytes(used.peak_memory_bytes), text::bytes(allowed.memory_bytes)));
     row("output", of(text::bytes(used.output_bytes), text::bytes(allowed.output_bytes)));
     row("host calls", of(text::thousands(used.host_calls), text::thousands(allowed.host_calls)));
+    if let Recorded::Nothing(why) = recorded {
+        row("replay", format!("not possible: {why}"));
+    }
     output.print(&table.render())?;
     section(output, "arguments", &text::pretty(invocation.arguments.as_str()))?;
+    if let Some(recording) = recorded.recording() {
+        section(output, "host calls", &timeline::table(recording))?;
+    }
     section(output, "stdout", stdout)?;
     section(output, "stderr", stderr)?;
     match outcome {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use repertoire_host_bindings::{artifacts, types};
+use sha2::{Digest, Sha256};
 use wasmtime::component::HasSelf;
 
 use super::{Caller, blocking};
 use crate::artifacts::{Content, Metadata};
 use crate::id::ArtifactName;
 use crate::json::Json;
-use crate::sandbox::HostState;
+use crate::sandbox::{Call, HostState};
 
 impl artifacts::Host for HostState {}
 
@@ -21,6 +22,7 @@ impl artifacts::HostWithStore<HostState> for HasSelf<HostState> {
         description: String,
     ) -> wasmtime::Result<Result<artifacts::Metadata, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
+        let call = Call::of("artifacts.save", &(&name, summary(&content), &description));
         let save = async move {
             let content = match content {
                 artifacts::Content::Json(text) => Content::Json(Json::parse(text)?),
@@ -37,7 +39,7 @@ impl artifacts::HostWithStore<HostState> for HasSelf<HostState> {
             context.artifacts.save(&metadata, &content).await?;
             Ok(wire_metadata(metadata))
         };
-        blocking(&mut caller, save).await
+        blocking(&mut caller, call, save).await
     }
 
     async fn load(
@@ -45,6 +47,7 @@ impl artifacts::HostWithStore<HostState> for HasSelf<HostState> {
         name: String,
     ) -> wasmtime::Result<Result<Option<artifacts::Content>, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
+        let call = Call::of("artifacts.load", &name);
         let load = async move {
             let found = context.artifacts.load(&ArtifactName::new(name)?).await?;
             Ok(found.map(|(_, content)| match content {
@@ -53,7 +56,7 @@ impl artifacts::HostWithStore<HostState> for HasSelf<HostState> {
                 Content::Binary(bytes) => artifacts::Content::Binary(bytes.to_vec()),
             }))
         };
-        blocking(&mut caller, load).await
+        blocking(&mut caller, call, load).await
     }
 
     async fn list(
@@ -63,7 +66,7 @@ impl artifacts::HostWithStore<HostState> for HasSelf<HostState> {
         let list = async move {
             Ok(context.artifacts.list().await?.into_iter().map(wire_metadata).collect())
         };
-        blocking(&mut caller, list).await
+        blocking(&mut caller, Call::of("artifacts.list", &()), list).await
     }
 
     async fn delete(
@@ -71,9 +74,21 @@ impl artifacts::HostWithStore<HostState> for HasSelf<HostState> {
         name: String,
     ) -> wasmtime::Result<Result<bool, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
+        let call = Call::of("artifacts.delete", &name);
         let delete = async move { context.artifacts.delete(&ArtifactName::new(name)?).await };
-        blocking(&mut caller, delete).await
+        blocking(&mut caller, call, delete).await
     }
+}
+
+/// What is recorded of a content that is saved: enough to tell it from another.
+fn summary(content: &artifacts::Content) -> (&'static str, usize, String) {
+    let (kind, bytes) = match content {
+        artifacts::Content::Json(text) => ("json", text.as_bytes()),
+        artifacts::Content::Text(text) => ("text", text.as_bytes()),
+        artifacts::Content::Binary(bytes) => ("binary", bytes.as_slice()),
+    };
+    let digest = Sha256::digest(bytes);
+    (kind, bytes.len(), digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn wire_metadata(metadata: Metadata) -> artifacts::Metadata {

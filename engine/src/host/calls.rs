@@ -17,7 +17,7 @@ use super::{Caller, enter, leave, wire_error};
 use crate::budget::Budget;
 use crate::error::{Code, Error, Result};
 use crate::json::Json;
-use crate::sandbox::HostState;
+use crate::sandbox::{Call, HostState};
 
 type Answer = (u64, Result<Json>);
 
@@ -158,20 +158,33 @@ impl calls::HostWithStore<HostState> for HasSelf<HostState> {
         timeout_ns: Option<u64>,
     ) -> wasmtime::Result<Vec<calls::Completion>> {
         enter(&mut caller)?;
-        let done = caller.data_mut().calls.wait(timeout_ns.map(Duration::from_nanos)).await;
+        let tape = Arc::clone(&caller.data_mut().context().tape);
+        let done = match tape.begin(Call::of("calls.wait", &timeout_ns))? {
+            Some(recorded) => recorded,
+            None => {
+                let timeout = timeout_ns.map(Duration::from_nanos);
+                let done = caller.data_mut().calls.wait(timeout).await;
+                let done: Vec<_> = done.into_iter().map(completion).collect();
+                tape.end(&done);
+                done
+            }
+        };
         leave(&mut caller)?;
-        Ok(done
-            .into_iter()
-            .map(|(id, answer)| calls::Completion {
-                id,
-                answer: answer.map(|json| json.as_str().to_owned()).map_err(wire_error),
-            })
-            .collect())
+        Ok(done)
     }
 
     async fn cancel(mut caller: Caller<'_>, id: calls::CallId) -> wasmtime::Result<()> {
         enter(&mut caller)?;
-        caller.data_mut().calls.cancel(id).await;
+        let tape = Arc::clone(&caller.data_mut().context().tape);
+        if tape.begin::<()>(Call::of("calls.cancel", &id))?.is_none() {
+            caller.data_mut().calls.cancel(id).await;
+            tape.end(&());
+        }
         leave(&mut caller)
     }
+}
+
+fn completion((id, answer): Answer) -> calls::Completion {
+    let answer = answer.map(|json| json.as_str().to_owned()).map_err(wire_error);
+    calls::Completion { id, answer }
 }

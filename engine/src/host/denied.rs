@@ -1,4 +1,4 @@
-//! The capabilities of an instance that has none: what analysis runs with.
+//! The capabilities of an instance that has none: what analysis and replays run with.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::tools::{Registry, ToolInfo};
 use crate::workflow::{Hit, Workflow};
 
 /// Refuses everything. A source is only parsed by analysis, never run; should
-/// it get the better of the parser, it finds nothing within reach.
+/// it get the better of the parser, it finds nothing within reach. A replay is
+/// answered by its tape before anybody is asked.
 pub(crate) struct Denied;
 
 fn denied<T>() -> Result<T> {
@@ -43,7 +44,7 @@ impl Workflows for Denied {
         denied()
     }
 
-    async fn invoke(&self, _: &RunContext, _: &str, _: Json) -> Result<Json> {
+    async fn invoke(&self, _: &RunContext, _: &str, _: Json, _: u64) -> Result<Json> {
         denied()
     }
 

@@ -14,6 +14,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use repertoire_host_bindings::types;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wasmtime::component::{Access, HasSelf};
 use wasmtime::{AsContext, AsContextMut};
 
@@ -21,7 +23,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Code, Error, Result};
 use crate::json::Json;
 use crate::run::Event;
-use crate::sandbox::{HostState, LimitReached, RunContext, wire_code};
+use crate::sandbox::{Call, HostState, LimitReached, RunContext, wire_code};
 use crate::workflow::Parameter;
 
 /// The guest that makes a call, and its store.
@@ -30,16 +32,47 @@ type Caller<'a> = Access<'a, HostState, HasSelf<HostState>>;
 impl types::Host for HostState {}
 
 /// Performs a host call while the guest is blocked in it: counts it, keeps
-/// fuel and budget in step, and lets the calls in flight proceed meanwhile.
-async fn blocking<T>(
+/// fuel and budget in step, and lets the calls in flight proceed meanwhile. In
+/// a replay it answers what was recorded, and `work` is never begun.
+async fn blocking<T: Serialize + DeserializeOwned>(
     caller: &mut Caller<'_>,
+    call: Call,
     work: impl Future<Output = Result<T>>,
 ) -> wasmtime::Result<Result<T, types::Error>> {
     count(caller)?;
     enter(caller)?;
-    let answer = caller.data_mut().calls.drive_while(work).await;
+    let tape = Arc::clone(&caller.data_mut().context().tape);
+    let answer = match tape.begin(call)? {
+        Some(recorded) => recorded,
+        None => {
+            let answer = caller.data_mut().calls.drive_while(work).await.map_err(wire_error);
+            tape.end(&answer);
+            answer
+        }
+    };
     leave(caller)?;
-    Ok(answer.map_err(wire_error))
+    Ok(answer)
+}
+
+/// Starts a call that the guest does not wait for; in a replay its id is the
+/// recorded one, and so is the completion that it will appear in.
+async fn starting(
+    caller: &mut Caller<'_>,
+    call: Call,
+    work: impl Future<Output = Result<Json>> + Send + 'static,
+) -> wasmtime::Result<Result<u64, types::Error>> {
+    count(caller)?;
+    let tape = Arc::clone(&caller.data_mut().context().tape);
+    let answer = match tape.begin(call)? {
+        Some(recorded) => recorded,
+        None => {
+            let answer = caller.data_mut().calls.start(work).await.map_err(wire_error);
+            tape.end(&answer);
+            answer
+        }
+    };
+    tape.settle();
+    Ok(answer)
 }
 
 /// Counts a host call.
@@ -63,6 +96,7 @@ fn enter(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
 /// nothing, it does not, and no `except` of Python's sees why.
 fn leave(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
     let state = caller.data_mut();
+    state.context().tape.settle();
     let fuel = state.gauge().leave_host();
     if let Some(code) = state.context().budget.exhausted() {
         return Err(LimitReached(code).into());

@@ -7,19 +7,23 @@ use futures::FutureExt;
 use repertoire_host_bindings::{calls, tools, types};
 use wasmtime::component::HasSelf;
 
-use super::{Caller, blocking, count, observed, read_arguments, wire_error, wire_parameter};
+use super::{Caller, blocking, observed, read_arguments, starting, wire_parameter};
 use crate::error::{Error, Result};
 use crate::id::quoted;
 use crate::json::Json;
-use crate::sandbox::{HostState, RunContext};
+use crate::sandbox::{Call, HostState, RunContext};
 use crate::tools::{CallContext, ToolInfo};
 
 impl tools::Host for HostState {}
 
 impl tools::HostWithStore<HostState> for HasSelf<HostState> {
     async fn list(mut caller: Caller<'_>) -> wasmtime::Result<Vec<tools::Tool>> {
-        count(&mut caller)?;
-        Ok(caller.data_mut().context().tools.list().iter().map(|tool| wire_tool(tool)).collect())
+        let context = Arc::clone(caller.data_mut().context());
+        let list = async move {
+            Ok(context.tools.list().iter().map(|tool| wire_tool(tool)).collect::<Vec<_>>())
+        };
+        // Listing has no error.
+        Ok(blocking(&mut caller, Call::of("tools.list", &()), list).await?.unwrap_or_default())
     }
 
     async fn search(
@@ -28,7 +32,8 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
         limit: u32,
     ) -> wasmtime::Result<Result<Vec<tools::Tool>, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
-        blocking(&mut caller, async move {
+        let call = Call::of("tools.search", &(&query, limit));
+        blocking(&mut caller, call, async move {
             let hits = context.workflows.search_tools(&context.tools, &query, limit).await?;
             Ok(hits.iter().map(|tool| wire_tool(tool)).collect())
         })
@@ -42,8 +47,10 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
         arguments: types::Json,
     ) -> wasmtime::Result<Result<types::Json, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
+        let taped = Call::new(target(&tool, &callable), arguments.as_str());
         let call = call(context, tool, callable, arguments);
-        Ok(blocking(&mut caller, call).await?.map(|json| json.as_str().to_owned()))
+        let call = async { Ok(call.await?.as_str().to_owned()) };
+        blocking(&mut caller, taped, call).await
     }
 
     async fn start(
@@ -52,10 +59,16 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
         callable: String,
         arguments: types::Json,
     ) -> wasmtime::Result<Result<calls::CallId, types::Error>> {
-        count(&mut caller)?;
         let context = Arc::clone(caller.data_mut().context());
-        let call = call(context, tool, callable, arguments);
-        Ok(caller.data_mut().calls.start(call).await.map_err(wire_error))
+        let taped = Call::new(format!("start {}", target(&tool, &callable)), arguments.as_str());
+        starting(&mut caller, taped, call(context, tool, callable, arguments)).await
+    }
+}
+
+fn target(tool: &str, callable: &str) -> String {
+    match callable {
+        "" => format!("tools.{tool}"),
+        callable => format!("tools.{tool}.{callable}"),
     }
 }
 
@@ -71,10 +84,7 @@ async fn call(
         run: Some(context.run),
         deadline: Some(context.budget.deadline()),
     };
-    let target = || match callable.as_str() {
-        "" => format!("tools.{tool}"),
-        callable => format!("tools.{tool}.{callable}"),
-    };
+    let target = || target(&tool, &callable);
     let work = context.tools.call(&tool, &callable, &arguments, &bounds);
     // A tool's bug ends one call, not the embedder's task: what the panic could
     // leave half done is the tool's own.

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use repertoire_host_bindings::{calls, types, workflows};
 use wasmtime::component::HasSelf;
 
-use super::{Caller, blocking, count, observed, read_arguments, wire_error, wire_parameter};
+use super::{Caller, blocking, observed, read_arguments, starting, wire_parameter};
 use crate::error::{Error, Result};
 use crate::json::Json;
-use crate::sandbox::{HostState, RunContext};
+use crate::sandbox::{Call, HostState, RunContext};
 use crate::tools::{Registry, ToolInfo};
 use crate::workflow::{Hit, Workflow};
 
@@ -38,8 +38,14 @@ pub(crate) trait Workflows: Send + Sync {
     /// Deletes a workflow; false if there was none.
     async fn delete(&self, name: &str) -> Result<bool>;
 
-    /// Runs a workflow on the caller's budget.
-    async fn invoke(&self, caller: &RunContext, name: &str, arguments: Json) -> Result<Json>;
+    /// Runs a workflow on the caller's budget, with this seed.
+    async fn invoke(
+        &self,
+        caller: &RunContext,
+        name: &str,
+        arguments: Json,
+        seed: u64,
+    ) -> Result<Json>;
 
     /// The tools nearest in meaning to `query`; here because it takes the same embedder.
     async fn search_tools(
@@ -60,11 +66,12 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         description: String,
     ) -> wasmtime::Result<Result<workflows::Workflow, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
+        let call = Call::of("workflows.create", &(&name, &source, &description));
         let create = async move {
             let created = context.workflows.create(&context, &name, &source, &description).await?;
             Ok(wire_workflow(&created))
         };
-        blocking(&mut caller, create).await
+        blocking(&mut caller, call, create).await
     }
 
     async fn get(
@@ -72,10 +79,11 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         name: String,
     ) -> wasmtime::Result<Result<Option<workflows::Workflow>, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
+        let call = Call::of("workflows.get", &name);
         let get = async move {
             Ok(context.workflows.get(&name).await?.map(|found| wire_workflow(&found)))
         };
-        blocking(&mut caller, get).await
+        blocking(&mut caller, call, get).await
     }
 
     async fn list(
@@ -84,7 +92,7 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         let context = Arc::clone(caller.data_mut().context());
         let list =
             async move { Ok(context.workflows.list().await?.iter().map(wire_workflow).collect()) };
-        blocking(&mut caller, list).await
+        blocking(&mut caller, Call::of("workflows.list", &()), list).await
     }
 
     async fn search(
@@ -93,17 +101,18 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         limit: u32,
     ) -> wasmtime::Result<Result<Vec<workflows::Hit>, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
+        let call = Call::of("workflows.search", &(&query, limit));
         let search = async move {
             let hits = context.workflows.search(&query, limit).await?;
             Ok(hits
                 .iter()
                 .map(|hit| workflows::Hit {
                     workflow: wire_workflow(&hit.workflow),
-                    score: hit.score,
+                    score: rounded(hit.score),
                 })
                 .collect())
         };
-        blocking(&mut caller, search).await
+        blocking(&mut caller, call, search).await
     }
 
     async fn delete(
@@ -111,7 +120,8 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         name: String,
     ) -> wasmtime::Result<Result<bool, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
-        blocking(&mut caller, async move { context.workflows.delete(&name).await }).await
+        let call = Call::of("workflows.delete", &name);
+        blocking(&mut caller, call, async move { context.workflows.delete(&name).await }).await
     }
 
     async fn invoke(
@@ -120,8 +130,11 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         arguments: types::Json,
     ) -> wasmtime::Result<Result<types::Json, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
-        let invoke = invoke(context, name, arguments);
-        Ok(blocking(&mut caller, invoke).await?.map(|json| json.as_str().to_owned()))
+        let call = Call::new(format!("workflows.{name}"), arguments.as_str());
+        let seed = context.next_seed();
+        let invoke = invoke(context, name, arguments, seed);
+        let invoke = async { Ok(invoke.await?.as_str().to_owned()) };
+        blocking(&mut caller, call, invoke).await
     }
 
     async fn start_invoke(
@@ -129,24 +142,36 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         name: String,
         arguments: types::Json,
     ) -> wasmtime::Result<Result<calls::CallId, types::Error>> {
-        count(&mut caller)?;
         let state = caller.data_mut();
         let (context, slots) = (Arc::clone(state.context()), Arc::clone(&state.calls.slots));
+        let call = Call::new(format!("start workflows.{name}"), arguments.as_str());
+        let seed = context.next_seed();
         let invoke = async move {
             let _slot = slots
                 .acquire_owned()
                 .await
                 .map_err(|error| Error::internal("run slots are closed").with_source(error))?;
-            invoke(context, name, arguments).await
+            invoke(context, name, arguments, seed).await
         };
-        Ok(caller.data_mut().calls.start(invoke).await.map_err(wire_error))
+        starting(&mut caller, call, invoke).await
     }
 }
 
-async fn invoke(context: Arc<RunContext>, name: String, arguments: String) -> Result<Json> {
+async fn invoke(
+    context: Arc<RunContext>,
+    name: String,
+    arguments: String,
+    seed: u64,
+) -> Result<Json> {
     let arguments = read_arguments(arguments)?;
     let target = || format!("workflows.{name}");
-    observed(&context, target, context.workflows.invoke(&context, &name, arguments)).await
+    observed(&context, target, context.workflows.invoke(&context, &name, arguments, seed)).await
+}
+
+/// A score in steps of a millionth: whose decimal form, which is what is
+/// recorded, reads as the same number again.
+fn rounded(score: f64) -> f64 {
+    (score * 1e6).round() / 1e6
 }
 
 fn wire_workflow(workflow: &Workflow) -> workflows::Workflow {

@@ -3,19 +3,26 @@
 //! The format is numbered. Fields may be added without a new number, if a
 //! reader can do without them; a reader refuses a newer number than its own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::recording::StoredRecording;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::id::{RunId, SourceDigest, TenantId};
 use crate::json::Json;
 use crate::limits::Limits;
+use crate::recording::Recorded;
 use crate::run::{Exception, Failure, Invocation, Outcome, Run, Usage, Value};
 
 /// The number of the format that is written.
-pub const VERSION: u32 = 1;
+/// 2 has the recording of the run, or why there is none.
+pub const VERSION: u32 = 2;
+
+/// Why a record of format 1 cannot be replayed.
+const BEFORE_RECORDINGS: &str = "its record is of a version of repertoire that recorded no answers";
 
 /// The JSON form of a record.
 ///
@@ -68,6 +75,11 @@ struct Stored {
     usage: StoredUsage,
     stdout: String,
     stderr: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recording: Option<StoredRecording>,
+    /// Why there is no recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unrecorded: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,6 +93,8 @@ struct StoredLimits {
     calls_in_flight: u32,
     concurrent_runs: u32,
     depth: u32,
+    #[serde(default)]
+    recording_bytes: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,7 +150,11 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 impl From<&Run> for Stored {
     fn from(run: &Run) -> Self {
-        let Run { invocation, outcome, usage, stdout, stderr } = run;
+        let Run { invocation, outcome, usage, stdout, stderr, recorded } = run;
+        let (recording, unrecorded) = match recorded {
+            Recorded::Whole(recording) => (Some(recording.as_ref().into()), None),
+            Recorded::Nothing(why) => (None, Some(why.clone())),
+        };
         let limits = &invocation.limits;
         Self {
             version: VERSION,
@@ -158,6 +176,7 @@ impl From<&Run> for Stored {
                 calls_in_flight: limits.calls_in_flight,
                 concurrent_runs: limits.concurrent_runs,
                 depth: limits.depth,
+                recording_bytes: limits.recording_bytes,
             },
             started_at: invocation.started_at.as_millis(),
             outcome: outcome.into(),
@@ -170,6 +189,8 @@ impl From<&Run> for Stored {
             },
             stdout: stdout.clone(),
             stderr: stderr.clone(),
+            recording,
+            unrecorded,
         }
     }
 }
@@ -200,6 +221,11 @@ impl TryFrom<Stored> for Run {
 
     fn try_from(stored: Stored) -> Result<Self> {
         let limits = stored.limits;
+        let recorded = match (stored.recording, stored.unrecorded) {
+            (Some(recording), _) => Recorded::Whole(Arc::new(recording.try_into()?)),
+            (None, Some(why)) => Recorded::Nothing(why),
+            (None, None) => Recorded::Nothing(BEFORE_RECORDINGS.to_owned()),
+        };
         let digest = SourceDigest::parse(&stored.digest).ok_or_else(|| {
             Error::unavailable("a run's record is damaged: its digest is not one")
         })?;
@@ -223,6 +249,7 @@ impl TryFrom<Stored> for Run {
                     calls_in_flight: limits.calls_in_flight,
                     concurrent_runs: limits.concurrent_runs,
                     depth: limits.depth,
+                    recording_bytes: limits.recording_bytes,
                 },
                 started_at: Timestamp::from_millis(stored.started_at),
             },
@@ -236,6 +263,7 @@ impl TryFrom<Stored> for Run {
             },
             stdout: stored.stdout,
             stderr: stored.stderr,
+            recorded,
         })
     }
 }
@@ -294,6 +322,7 @@ pub(super) mod tests {
             usage: Usage { wall_time: Duration::from_nanos(1_234_567), ..Usage::default() },
             stdout: "O'Brien \\' `x` \"y\" 100%_ /* -- */ \n\0\u{1f600}".to_owned(),
             stderr: String::new(),
+            recorded: Recorded::Nothing("a test".to_owned()),
         }
     }
 
@@ -323,11 +352,25 @@ pub(super) mod tests {
         }
     }
 
+    /// What the first version wrote, to the letter.
+    #[test]
+    fn reads_format_1() {
+        let text = r#"{"version":1,"id":"01ARZ3NDEKTSV4RRFFQ69G5FAV","tenant":"acme","workflow":"w",
+            "digest":"5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9","arguments":{},"seed":7,"depth":0,
+            "limits":{"fuel":1,"memory_bytes":2,"wall_time_ns":3,"output_bytes":4,"argument_bytes":5,"host_calls":6,
+            "calls_in_flight":7,"concurrent_runs":8,"depth":9},"started_at":1,"outcome":{"value":{"json":1}},
+            "usage":{"fuel":1,"peak_memory_bytes":2,"wall_time_ns":3,"host_calls":4,"output_bytes":5},
+            "stdout":"","stderr":""}"#;
+        let run = read(text).unwrap();
+        assert_eq!((run.invocation.seed, run.invocation.limits.depth), (7, 9));
+        assert!(run.recorded.recording().is_none());
+    }
+
     #[test]
     fn refuses_what_it_cannot_read() {
         let text = write(&run(1)).unwrap();
-        let newer = text.replacen("\"version\":1", "\"version\":2", 1);
-        assert!(read(&newer).unwrap_err().message().contains("format 2"));
+        let newer = text.replacen("\"version\":2", "\"version\":3", 1);
+        assert!(read(&newer).unwrap_err().message().contains("format 3"));
         for damaged in ["", "{}", "{\"version\":1}", &text[..text.len() / 2]] {
             assert_eq!(read(damaged).unwrap_err().code(), Code::Unavailable);
         }

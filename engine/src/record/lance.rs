@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::id::RunId;
 use crate::lance::columns::rows;
 use crate::lance::{Database, Table, column, equal, rows_of};
+use crate::recording::Recording;
 use crate::run::Run;
 
 const ID: &str = "id";
@@ -190,7 +191,12 @@ fn size(run: &Run) -> usize {
         crate::run::Outcome::Value(value) => value.json.len(),
         crate::run::Outcome::Failure(failure) => failure.traceback.len() + failure.message.len(),
     };
-    1024 + run.stdout.len() + run.stderr.len() + run.invocation.arguments.len() + outcome
+    let recording = run.recorded.recording().map_or(0, Recording::size);
+    1024 + recording
+        + run.stdout.len()
+        + run.stderr.len()
+        + run.invocation.arguments.len()
+        + outcome
 }
 
 #[async_trait]

@@ -8,15 +8,31 @@ use async_trait::async_trait;
 use super::Records;
 use crate::error::Result;
 use crate::id::RunId;
+use crate::recording::Recording;
 use crate::run::Run;
 
-/// How many records are kept. A record is a few KiB, its output excepted.
+/// How many records are kept. A record is a few KiB, output and recording excepted.
 const KEPT: usize = 10_000;
 
-/// The newest ten thousand run records, in memory.
+/// How many bytes of output and recordings are kept.
+const KEPT_BYTES: usize = 256 << 20;
+
+/// The newest ten thousand run records, in memory; fewer if they are large.
 #[derive(Debug, Default)]
 pub struct MemoryRecords {
-    runs: Mutex<BTreeMap<RunId, Run>>,
+    runs: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    runs: BTreeMap<RunId, Run>,
+    bytes: usize,
+}
+
+/// Of a record, what may be large.
+fn size(run: &Run) -> usize {
+    let recording = run.recorded.recording().map_or(0, Recording::size);
+    run.stdout.len() + run.stderr.len() + run.invocation.arguments.len() + recording
 }
 
 impl MemoryRecords {
@@ -26,7 +42,7 @@ impl MemoryRecords {
         Self::default()
     }
 
-    fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, Run>> {
+    fn runs(&self) -> MutexGuard<'_, Kept> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -34,19 +50,21 @@ impl MemoryRecords {
 #[async_trait]
 impl Records for MemoryRecords {
     fn append(&self, run: Run) {
-        let mut runs = self.runs();
-        runs.insert(run.invocation.id, run);
-        if runs.len() > KEPT {
-            runs.pop_first();
+        let mut kept = self.runs();
+        kept.bytes += size(&run);
+        kept.runs.insert(run.invocation.id, run);
+        while kept.runs.len() > KEPT || (kept.bytes > KEPT_BYTES && kept.runs.len() > 1) {
+            let Some((_, oldest)) = kept.runs.pop_first() else { break };
+            kept.bytes = kept.bytes.saturating_sub(size(&oldest));
         }
     }
 
     async fn get(&self, id: RunId) -> Result<Option<Run>> {
-        Ok(self.runs().get(&id).cloned())
+        Ok(self.runs().runs.get(&id).cloned())
     }
 
     async fn list(&self, limit: usize) -> Result<Vec<Run>> {
-        Ok(self.runs().values().rev().take(limit).cloned().collect())
+        Ok(self.runs().runs.values().rev().take(limit).cloned().collect())
     }
 
     async fn flush(&self) -> Result<()> {

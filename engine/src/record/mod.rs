@@ -4,6 +4,7 @@ pub mod format;
 #[cfg(feature = "lancedb")]
 pub mod lance;
 pub mod memory;
+mod recording;
 
 use async_trait::async_trait;
 

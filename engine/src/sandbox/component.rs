@@ -13,9 +13,11 @@ use wasmtime::{Engine, Store};
 
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
+use crate::recording::RuntimeIdentity;
 use crate::sandbox::engine::{self, DEFAULT_MAX_INSTANCES, FUEL_SLICE};
 use crate::sandbox::state::HostState;
 use crate::sandbox::trap::host_bug;
+use crate::sandbox::wasi;
 
 /// Bytes that one host call may make the host allocate for its arguments.
 /// The default of wasmtime is 128 MiB; an artifact is 16 MiB at most.
@@ -57,6 +59,7 @@ pub struct Runtime {
     engine: Engine,
     instances: WorkflowPre<HostState>,
     max_instances: u32,
+    identity: RuntimeIdentity,
 }
 
 impl Runtime {
@@ -74,23 +77,35 @@ impl Runtime {
 
     fn load_blocking(options: &RuntimeOptions) -> Result<Self> {
         let engine = engine::new(options.max_instances)?;
-        let component = match &options.cache {
+        let (component, digest) = match &options.cache {
             Some(cache) => load_cached(&engine, &options.component, cache)?,
-            None => Component::from_binary(&engine, &read(&options.component)?)
-                .map_err(|error| not_a_component(&options.component, &error))?,
+            None => {
+                let bytes = read(&options.component)?;
+                let component = Component::from_binary(&engine, &bytes)
+                    .map_err(|error| not_a_component(&options.component, &error))?;
+                (component, hex(&Sha256::digest(&bytes), 32))
+            }
         };
         let mut linker = Linker::<HostState>::new(&engine);
         // CPython imports all of WASI 0.2 but HTTP, sockets and files included;
         // what a guest may do with it is decided in `wasi.rs`: nothing is opened
         // before it starts, and every address is refused.
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|error| host_bug(&error))?;
+        wasi::add_to_linker(&mut linker).map_err(|error| host_bug(&error))?;
         Workflow::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
             .map_err(|error| host_bug(&error))?;
         let instances = linker
             .instantiate_pre(&component)
             .and_then(WorkflowPre::new)
             .map_err(|error| not_a_component(&options.component, &error))?;
-        Ok(Self { engine, instances, max_instances: options.max_instances })
+        let identity = RuntimeIdentity { component: digest, compiled: compiled_for(&engine) };
+        Ok(Self { engine, instances, max_instances: options.max_instances, identity })
+    }
+
+    /// What decides how a guest runs, apart from what it is given.
+    #[must_use]
+    pub const fn identity(&self) -> &RuntimeIdentity {
+        &self.identity
     }
 
     /// Instances that may live at the same time.
@@ -144,7 +159,7 @@ fn not_a_component(path: &Path, error: &wasmtime::Error) -> Error {
 /// component) and for (wasmtime's version and settings, the processor); a
 /// sidecar holds its digest, and its size and time when that was taken, so
 /// that a damaged entry is noticed without reading 100 MB at each start.
-fn load_cached(engine: &Engine, path: &Path, cache: &Path) -> Result<Component> {
+fn load_cached(engine: &Engine, path: &Path, cache: &Path) -> Result<(Component, String)> {
     prepare_cache(cache)?;
     let (family, name) = entry_name(engine, path)?;
     let entry = cache.join(&name);
@@ -153,7 +168,7 @@ fn load_cached(engine: &Engine, path: &Path, cache: &Path) -> Result<Component> 
         // to it (`prepare_cache`), and the entry is byte for byte what this
         // engine wrote (`is_intact`); wasmtime checks version and settings.
         match unsafe { Component::deserialize_file(engine, &entry) } {
-            Ok(component) => return Ok(component),
+            Ok(component) => return Ok((component, component_digest(path, &entry)?)),
             Err(error) => tracing::warn!(
                 entry = %entry.display(), error = format!("{error:#}"),
                 "compiled component does not fit; compiling it anew"
@@ -162,8 +177,10 @@ fn load_cached(engine: &Engine, path: &Path, cache: &Path) -> Result<Component> 
     }
     let watch = Stopwatch::start();
     tracing::info!(component = %path.display(), "compiling the Python component; this is done once");
+    let bytes = read(path)?;
+    let digest = hex(&Sha256::digest(&bytes), 32);
     let compiled =
-        engine.precompile_component(&read(path)?).map_err(|error| not_a_component(path, &error))?;
+        engine.precompile_component(&bytes).map_err(|error| not_a_component(path, &error))?;
     tracing::info!(seconds = watch.elapsed().as_secs_f64(), "compiled the Python component");
     remove_family(cache, &family);
     let kept = write_entry(cache, &entry, &compiled);
@@ -174,10 +191,41 @@ fn load_cached(engine: &Engine, path: &Path, cache: &Path) -> Result<Component> 
         );
         // SAFETY: these bytes are what this engine has just compiled.
         return unsafe { Component::deserialize(engine, &compiled) }
+            .map(|component| (component, digest))
             .map_err(|error| host_bug(&error));
     }
+    keep_digest(&entry, &digest);
     // SAFETY: as above; the entry was written just now.
-    unsafe { Component::deserialize_file(engine, &entry) }.map_err(|error| host_bug(&error))
+    unsafe { Component::deserialize_file(engine, &entry) }
+        .map(|component| (component, digest))
+        .map_err(|error| host_bug(&error))
+}
+
+/// What a component is compiled by and for.
+fn compiled_for(engine: &Engine) -> String {
+    let mut key = Digester(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut key);
+    hex(&key.0.finalize(), 8)
+}
+
+/// The digest of the component that an entry was compiled from, which is kept
+/// beside it: reading 35 MB at each start would cost more than the rest of it.
+fn component_digest(path: &Path, entry: &Path) -> Result<String> {
+    if let Ok(digest) = fs::read_to_string(entry.with_extension("component"))
+        && digest.len() == 64
+    {
+        return Ok(digest);
+    }
+    let digest = hex(&Sha256::digest(read(path)?), 32);
+    keep_digest(entry, &digest);
+    Ok(digest)
+}
+
+fn keep_digest(entry: &Path, digest: &str) {
+    let temporary = entry.with_extension(format!("component.{}.tmp", std::process::id()));
+    // Without it the next start computes it again.
+    let _ = fs::write(&temporary, digest)
+        .and_then(|()| fs::rename(&temporary, entry.with_extension("component")));
 }
 
 /// Creates the directory for this user alone, or checks that it is.

@@ -5,30 +5,33 @@ use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 use crate::budget::Budget;
+use crate::sandbox::tape::Tape;
 
 /// Asks the budget before an instance grows. wasmtime's own `StoreLimits`
 /// counts per memory, so it cannot bound a sum.
 pub(crate) struct Limiter {
     budget: Arc<Budget>,
+    tape: Arc<Tape>,
     held: u64,
     refused: bool,
 }
 
 impl Limiter {
-    pub(super) fn new(budget: Arc<Budget>) -> Self {
+    pub(super) fn new(budget: Arc<Budget>, tape: Arc<Tape>) -> Self {
         budget.enter_instance();
-        Self { budget, held: 0, refused: false }
+        Self { budget, tape, held: 0, refused: false }
     }
 
     /// Moves what the instance holds to the budget of a session's next call;
     /// false, and nothing moved, if that call may not have so much.
-    pub(super) fn enter(&mut self, budget: Arc<Budget>) -> bool {
+    pub(super) fn enter(&mut self, budget: Arc<Budget>, tape: Arc<Tape>) -> bool {
         if !budget.grow_memory(self.held) {
             return false;
         }
         budget.enter_instance();
         self.release();
         self.budget = budget;
+        self.tape = tape;
         self.refused = false;
         true
     }
@@ -58,7 +61,8 @@ impl ResourceLimiter for Limiter {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current) as u64;
-        let granted = desired <= super::engine::MAX_MEMORY && self.budget.grow_memory(more);
+        let grant = || desired <= super::engine::MAX_MEMORY && self.budget.grow_memory(more);
+        let granted = self.tape.grow(grant);
         if granted {
             self.held += more;
         } else {

@@ -6,6 +6,7 @@ mod engine;
 mod limiter;
 mod output;
 mod state;
+mod tape;
 mod trap;
 mod wasi;
 
@@ -29,6 +30,7 @@ pub use output::EventSink;
 pub(crate) use output::Output;
 use state::FuelGauge;
 pub(crate) use state::{HostState, RunContext};
+pub(crate) use tape::{Call, Played, Tape};
 pub(crate) use trap::LimitReached;
 pub(crate) use trap::limit_message;
 

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::artifacts::Artifacts;
 use crate::budget::Budget;
-use crate::clock::{Clock, Stopwatch, Timestamp};
+use crate::clock::{Clock, Stopwatch, Timestamp, nested_seed};
 use crate::host::calls::Calls;
 use crate::host::workflows::Workflows;
 use crate::id::{RunId, TenantId};
 use crate::sandbox::engine::FUEL_SLICE;
 use crate::sandbox::limiter::Limiter;
 use crate::sandbox::output::{CurrentOutput, EventSink, Output};
+use crate::sandbox::tape::Tape;
 use crate::sandbox::wasi;
 use crate::tools::Registry;
 
@@ -29,11 +31,23 @@ pub(crate) struct RunContext {
     pub(crate) started_at: Timestamp,
     pub(crate) budget: Arc<Budget>,
     pub(crate) output: Arc<Output>,
+    pub(crate) tape: Arc<Tape>,
     pub(crate) events: Option<EventSink>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tools: Registry,
     pub(crate) workflows: Arc<dyn Workflows>,
     pub(crate) artifacts: Arc<dyn Artifacts>,
+    /// Nested runs that the guest has asked for.
+    pub(crate) nested: AtomicU64,
+}
+
+impl RunContext {
+    /// The seed of the next nested run. It follows from the order in which the
+    /// guest asks for them, which is the guest's, and not from the order in
+    /// which they begin, which is the machine's.
+    pub(crate) fn next_seed(&self) -> u64 {
+        nested_seed(self.seed, self.nested.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// The data of an instance's store.
@@ -55,12 +69,13 @@ impl HostState {
         table.set_max_capacity(MAX_RESOURCES);
         let (output, watch) = (CurrentOutput::new(Arc::clone(&context.output)), Stopwatch::start());
         Self {
-            wasi: wasi::context(&output, context.seed, context.started_at, watch),
+            // A run's monotonic clock begins with the run, however old its instance.
+            wasi: wasi::context(&output, &context, Duration::ZERO),
             table,
             output,
             watch,
             broken: false,
-            limiter: Limiter::new(Arc::clone(&context.budget)),
+            limiter: Limiter::new(Arc::clone(&context.budget), Arc::clone(&context.tape)),
             gauge: Arc::new(FuelGauge::new(Arc::clone(&context.budget))),
             calls: Calls::new(&context.budget),
             context,
@@ -70,12 +85,13 @@ impl HostState {
     /// Makes the instance work for a session's next call; false if it holds
     /// more memory than that call may have.
     pub(super) fn enter(&mut self, context: Arc<RunContext>) -> bool {
-        if !self.limiter.enter(Arc::clone(&context.budget)) {
+        if !self.limiter.enter(Arc::clone(&context.budget), Arc::clone(&context.tape)) {
             return false;
         }
         // The guest holds on to its streams; they lead to the new output now.
         self.output.set(Arc::clone(&context.output));
-        self.wasi = wasi::context(&self.output, context.seed, context.started_at, self.watch);
+        // A session's monotonic clock must not go back from one call to the next.
+        self.wasi = wasi::context(&self.output, &context, self.watch.elapsed());
         self.gauge = Arc::new(FuelGauge::new(Arc::clone(&context.budget)));
         self.calls.enter(&context.budget);
         self.context = context;
