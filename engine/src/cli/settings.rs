@@ -37,7 +37,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 14] = [
+const KEYS: [Key; 15] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("tenant", "REPERTOIRE_TENANT", "--tenant", Kind::Text),
@@ -52,6 +52,7 @@ const KEYS: [Key; 14] = [
     key("limits.output_bytes", "REPERTOIRE_OUTPUT_BYTES", "", Kind::Count),
     key("limits.host_calls", "REPERTOIRE_HOST_CALLS", "", Kind::Count),
     key("limits.depth", "REPERTOIRE_DEPTH", "", Kind::Count),
+    key("limits.recording_bytes", "REPERTOIRE_RECORDING_BYTES", "", Kind::CountOrNone),
 ];
 
 const fn key(name: &'static str, variable: &'static str, flag: &'static str, kind: Kind) -> Key {
@@ -241,6 +242,7 @@ impl Settings {
             output_bytes: self.count("limits.output_bytes"),
             host_calls: self.count("limits.host_calls"),
             depth: u32::try_from(self.count("limits.depth")).unwrap_or(u32::MAX),
+            recording_bytes: self.count("limits.recording_bytes"),
             ..Limits::default()
         }
     }
@@ -296,6 +298,7 @@ fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)
     set("limits.output_bytes", Value::Count(limits.output_bytes));
     set("limits.host_calls", Value::Count(limits.host_calls));
     set("limits.depth", Value::Count(u64::from(limits.depth)));
+    set("limits.recording_bytes", Value::Count(limits.recording_bytes));
     let prefix = environment.executable.parent().and_then(Path::parent);
     if let Some(share) = prefix.map(|prefix| prefix.join("share/repertoire")) {
         for (name, file) in [

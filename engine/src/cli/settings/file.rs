@@ -105,14 +105,16 @@ fn known(name: &str) -> String {
 fn parse(kind: Kind, value: &Spanned<DeValue<'_>>, base: &Path) -> Result<Value, String> {
     let text = match (kind, value.get_ref()) {
         (Kind::Path | Kind::Text, DeValue::String(text)) => text.as_ref(),
-        (Kind::Count | Kind::Seconds, DeValue::Integer(number)) if number.radix() == 10 => {
+        (Kind::Count | Kind::CountOrNone | Kind::Seconds, DeValue::Integer(number))
+            if number.radix() == 10 =>
+        {
             number.as_str()
         }
         (Kind::Seconds, DeValue::Float(number)) => number.as_str(),
         (Kind::Path | Kind::Text, other) => {
             return Err(format!("expected a string, found {}", article(other.type_str())));
         }
-        (Kind::Count | Kind::Seconds, other) => {
+        (Kind::Count | Kind::CountOrNone | Kind::Seconds, other) => {
             return Err(format!("expected a number, found {}", article(other.type_str())));
         }
     };

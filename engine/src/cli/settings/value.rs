@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Text,
     /// A whole number, at least 1.
     Count,
+    /// A whole number; 0 switches off what it bounds.
+    CountOrNone,
     /// A number of seconds, more than 0.
     Seconds,
 }
@@ -68,11 +70,13 @@ impl Kind {
         let text = text.to_str().ok_or_else(|| "the value is not UTF-8".to_owned())?.trim();
         match self {
             Self::Path | Self::Text => Ok(Value::Text(text.to_owned())),
-            Self::Count => {
+            Self::Count | Self::CountOrNone => {
                 // Fuel is counted in thousands of millions: let people group the digits.
                 let digits = text.replace('_', "");
                 match digits.parse() {
-                    Ok(0) => Err("0 would let nothing run; use at least 1".to_owned()),
+                    Ok(0) if self == Self::Count => {
+                        Err("0 would let nothing run; use at least 1".to_owned())
+                    }
                     Ok(count) => Ok(Value::Count(count)),
                     Err(_) => Err(format!("{text:?} is not a whole number from 1 to {}", u64::MAX)),
                 }
