@@ -64,7 +64,6 @@ const fn once() -> u32 {
     1
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 const fn is_once(times: &u32) -> bool {
     *times == 1
 }
