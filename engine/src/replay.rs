@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use crate::budget::Budget;
 use crate::error::{Blame, Code, Error, Result};
@@ -16,6 +17,10 @@ use crate::tools::Registry;
 
 /// How much of two texts that differ is shown, from where they differ.
 const SHOWN: usize = 160;
+
+/// The time that a replay has at least. It waits for nothing, and fuel bounds
+/// it; but this machine may be slower, or busier, than the recorded run's.
+const LEAST_TIME: Duration = Duration::from_secs(600);
 
 /// What came of a replay.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,6 +124,12 @@ pub(crate) async fn replay_one(invoker: &Arc<Invoker>, run: &Run) -> Result<Repl
     let context = context(invoker, run, &recording, is_cut);
     let budget = Arc::clone(&context.budget);
     let outcome = within_wall_time(&budget, perform(invoker, run, &recording, &context)).await;
+    if budget.is_overdue() {
+        return Err(Error::new(
+            Code::TimedOut,
+            format!("the replay took longer than {} s", budget.limits().wall_time.as_secs()),
+        ));
+    }
     let (stdout, stderr) = context.output.take();
     let ended = Ended { outcome, stdout, stderr, fuel: budget.own().fuel, is_cut };
     let played = context
@@ -155,14 +166,13 @@ fn context(
     is_cut: bool,
 ) -> Arc<RunContext> {
     let invocation = &run.invocation;
-    let limits = if is_cut {
+    let wall_time = invocation.limits.wall_time.max(LEAST_TIME);
+    let mut limits = Limits { wall_time, ..invocation.limits.clone() };
+    if is_cut {
         // Where it was ended is known by the fuel that it had used.
-        let fuel = u64::try_from(recording.own.fuel).unwrap_or_default();
-        let (host_calls, output_bytes) = (u64::MAX, u64::MAX);
-        Limits { fuel, host_calls, output_bytes, ..invocation.limits.clone() }
-    } else {
-        invocation.limits.clone()
-    };
+        limits.fuel = u64::try_from(recording.own.fuel).unwrap_or_default();
+        (limits.host_calls, limits.output_bytes) = (u64::MAX, u64::MAX);
+    }
     let budget = Budget::root(limits);
     Arc::new(RunContext {
         run: invocation.id,
