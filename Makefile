@@ -58,6 +58,10 @@ test: build ## Set everything up and run every test
 	$(if $(wildcard python-wasm/tests/test_*.py),$(VENV_PYTHON) -m unittest discover -s python-wasm/tests)
 	$(CARGO) test $(CORE)
 
+.PHONY: compare
+compare: build ## Compare with pyeryx, monty and CPython; writes docs/benchmarks.md
+	$(VENV_PYTHON) scripts/compare.py --repertoire "$(abspath $(REPERTOIRE))" $(if $(COMPARE_PYTHON),--python "$(COMPARE_PYTHON)")
+
 .PHONY: lint
 lint: fmt-check audit lint-core ## Formatting, clippy and rustdoc without warnings, and the audit
 	$(CARGO) clippy $(WORKSPACE) --all-targets -- --deny warnings
