@@ -202,6 +202,11 @@ pub fn quoted(name: &str) -> String {
     format!("\"{text}\"")
 }
 
+/// SHA-256, in lower-case hexadecimal.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// SHA-256 of a source's UTF-8 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceDigest([u8; 32]);

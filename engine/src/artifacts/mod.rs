@@ -10,11 +10,10 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::id::{ArtifactName, RunId};
+use crate::id::{ArtifactName, RunId, sha256_hex};
 use crate::json::Json;
 
 /// The largest artifact, in bytes. It crosses the sandbox's boundary in one piece.
@@ -100,13 +99,12 @@ impl Metadata {
                 "the description of artifact {name} has more than {MAX_DESCRIPTION} bytes"
             )));
         }
-        let digest = Sha256::digest(content.as_bytes());
         Ok(Self {
             name,
             kind: content.kind(),
             description,
             size: size as u64,
-            digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: sha256_hex(content.as_bytes()),
             created_at,
             run,
         })
