@@ -61,6 +61,16 @@ test: build ## Set everything up and run every test
 .PHONY: compare
 compare: build ## Compare with pyeryx, monty and CPython; writes docs/benchmarks.md
 	$(VENV_PYTHON) scripts/compare.py --repertoire "$(abspath $(REPERTOIRE))" $(if $(COMPARE_PYTHON),--python "$(COMPARE_PYTHON)")
+# Each in a process of its own, with an output; the short forms are part of `test`.
+ALONE := REPERTOIRE_TESTS_SECRET=CANARY-5f0c7e6a-of-another-tenant $(CARGO) test $(WORKSPACE) --test all --
+
+.PHONY: soak
+soak: build ## 200,000 mixed runs, a fifth hostile, on all cores (RUNS=n for others); prints figures, fails if anybody notices
+	RUNS=$(or $(RUNS),200000) $(ALONE) soak::alone --exact --ignored --nocapture
+
+.PHONY: fuzz
+fuzz: build ## Hostile values through every import (SEEDS=n, FIRST_SEED=n)
+	SEEDS=$(or $(SEEDS),2000) FIRST_SEED=$(or $(FIRST_SEED),1000000) $(ALONE) boundary::hostile_calls_alone --exact --ignored --nocapture
 
 .PHONY: lint
 lint: fmt-check audit lint-core ## Formatting, clippy and rustdoc without warnings, and the audit

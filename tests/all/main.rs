@@ -1,6 +1,7 @@
 //! One binary for all integration tests: it links once, and loads the sandbox once.
 
 mod analysis;
+mod boundary;
 mod cases;
 #[cfg(feature = "full")]
 mod cli;
@@ -11,6 +12,7 @@ mod docs;
 mod events;
 mod hostile;
 mod input;
+mod isolation;
 mod layering;
 mod library;
 mod limits;
@@ -21,5 +23,6 @@ mod replay;
 mod seeds;
 mod sessions;
 mod shipped;
+mod soak;
 mod startup;
 mod tools;

@@ -20,10 +20,10 @@ use wasmtime::component::{Access, HasSelf};
 use wasmtime::{AsContext, AsContextMut};
 
 use crate::clock::Stopwatch;
-use crate::error::{Code, Error, Result};
+use crate::error::{Blame, Code, Error, Result};
 use crate::json::Json;
 use crate::run::Event;
-use crate::sandbox::{Call, HostState, LimitReached, RunContext, wire_code};
+use crate::sandbox::{Call, HostState, LimitReached, RunContext, read_code, wire_code};
 use crate::workflow::Parameter;
 
 /// The guest that makes a call, and its store.
@@ -50,6 +50,9 @@ async fn blocking<T: Serialize + DeserializeOwned>(
             answer
         }
     };
+    if let Err(error) = &answer {
+        blame(caller, error);
+    }
     leave(caller)?;
     Ok(answer)
 }
@@ -73,6 +76,13 @@ async fn starting(
     };
     tape.settle();
     Ok(answer)
+}
+
+/// Remembers that the guest is told of a fault that is not its own.
+fn blame(caller: &mut Caller<'_>, error: &types::Error) {
+    if read_code(error.code).blame() == Blame::Host {
+        caller.data_mut().tell_of_fault();
+    }
 }
 
 /// Counts a host call.

@@ -20,8 +20,9 @@ use crate::sandbox::tape::Tape;
 use crate::sandbox::wasi;
 use crate::tools::Registry;
 
-/// The most WASI resources (streams, pollables) that an instance may hold.
-const MAX_RESOURCES: usize = 1024;
+/// The most WASI resources (streams, pollables) that an instance may hold. CPython
+/// holds three streams, and one pollable at a time; the default is a million.
+const MAX_RESOURCES: usize = 256;
 
 /// For whom an instance works, and what it may reach: the capabilities of one run.
 pub(crate) struct RunContext {
@@ -58,6 +59,7 @@ pub(crate) struct HostState {
     output: CurrentOutput,
     watch: Stopwatch,
     broken: bool,
+    told_of_fault: bool,
     pub(super) limiter: Limiter,
     pub(super) gauge: Arc<FuelGauge>,
     pub(crate) calls: Calls,
@@ -75,6 +77,7 @@ impl HostState {
             output,
             watch,
             broken: false,
+            told_of_fault: false,
             limiter: Limiter::new(Arc::clone(&context.budget), Arc::clone(&context.tape)),
             gauge: Arc::new(FuelGauge::new(Arc::clone(&context.budget))),
             calls: Calls::new(&context.budget),
@@ -108,6 +111,16 @@ impl HostState {
 
     pub(super) const fn mark_broken(&mut self) {
         self.broken = true;
+    }
+
+    /// The guest learns that something failed for the host's sake.
+    pub(crate) const fn tell_of_fault(&mut self) {
+        self.told_of_fault = true;
+    }
+
+    /// Whether the guest has reason to put the blame on the host.
+    pub(super) const fn was_told_of_fault(&self) -> bool {
+        self.told_of_fault
     }
 
     pub(super) const fn is_broken(&self) -> bool {
