@@ -25,11 +25,11 @@ type Answer = (u64, Result<Json>);
 /// Bytes of arguments that one instance's calls in flight may hold. What may be
 /// in flight is counted by `Limits::calls_in_flight`; a thousand calls of 16 MiB
 /// each would be 16 GiB of the host's memory all the same.
-const MAX_HELD: usize = 32 << 20;
+const MAX_HELD: usize = 64 << 20;
 
 /// Bytes of answers that may lie ready for an instance that does not fetch them:
 /// beyond it, calls in flight wait for `calls.wait`.
-const MAX_READY: usize = 32 << 20;
+const MAX_READY: usize = 64 << 20;
 
 /// Arguments of a call in flight, until it is dropped.
 pub(super) struct Held {
