@@ -159,9 +159,9 @@ impl Soak {
     async fn attack(&self, dice: &mut Dice) {
         let name = &self.names[dice.roll(self.names.len() as u64) as usize];
         let limits = Limits {
-            fuel: 40_000_000,
+            fuel: 30_000_000,
             memory_bytes: 128 << 20,
-            wall_time: Duration::from_millis(500),
+            wall_time: Duration::from_millis(250),
             output_bytes: 256 << 10,
             host_calls: 100,
             ..Limits::default()
@@ -237,7 +237,7 @@ async fn alone() {
     if std::env::var_os("REPERTOIRE_TESTS_SECRET").is_none() {
         return;
     }
-    let runs = std::env::var("RUNS").map_or(1_500, |runs| runs.parse::<usize>().expect("a number"));
+    let runs = std::env::var("RUNS").map_or(1_000, |runs| runs.parse::<usize>().expect("a number"));
     let is_long = runs >= 20_000;
     let panics = Panics::counted();
     let ledger = Arc::new(Ledger::default());
