@@ -38,7 +38,7 @@ struct Tally {
 async fn fire(tenant: &Tenant, seed: u64, tally: &mut Tally) {
     let limits = Limits {
         fuel: 3_000_000_000,
-        wall_time: Duration::from_secs(3),
+        wall_time: Duration::from_secs(2),
         memory_bytes: 192 << 20,
         host_calls: 500,
         ..Limits::default()

@@ -17,7 +17,7 @@ IMPORTS = {
     "artifacts.save": "scs", "artifacts.load": "s", "artifacts.list": "", "artifacts.delete": "s",
 }
 TEXTS = [
-    "", " ", "x", "test", "echo", "typed", "big", "deep", "fail", "leaf", "boundary", "secret", "canary", "../..", "a\0b", "\ud800", "a\udfffb", "\u202egnp",
+    "", " ", "x", "test", "echo", "typed", "big", "deep", "fail", "leaf", "secret", "canary", "../..", "a\0b", "\ud800", "a\udfffb", "\u202egnp",
     "x' OR '1'='1", "x\"; DROP TABLE workflows; --", "\x1b]0;pwn\x07", "A" * 64, "A" * 65, "é" * 40, "🦀" * 1000, "__class__", "__init__", "None", "con",
     "def run(): return 1", "def run(:", "def run(" + "a, " * 2000 + "b): return 1", "(" * 5000, "%s%n%x", "{}", "\r\nX-A: b", "a" * 5000, "/etc/passwd",
 ]
@@ -57,7 +57,7 @@ def value(draw, kind):
     if kind == "n":
         return draw.choice(NUMBERS) if draw.random() < 0.3 else draw.randrange(40)
     if kind == "t":  # mostly short: a run has little time
-        return draw.choice(NUMBERS) if draw.random() < 0.05 else draw.choice((0, 1, 1000, 10**6))
+        return draw.choice(NUMBERS) if draw.random() < 0.02 else draw.choice((0, 1, 1000, 10**6))
     made = draw.random()
     if made < 0.4:
         return raw_artifacts.Content_Text(text(draw))
