@@ -61,6 +61,7 @@ test: build ## Set everything up and run every test
 .PHONY: compare
 compare: build ## Compare with pyeryx, monty and CPython; writes docs/benchmarks.md
 	$(VENV_PYTHON) scripts/compare.py --repertoire "$(abspath $(REPERTOIRE))" $(if $(COMPARE_PYTHON),--python "$(COMPARE_PYTHON)")
+
 # Each in a process of its own, with an output; the short forms are part of `test`.
 ALONE := REPERTOIRE_TESTS_SECRET=CANARY-5f0c7e6a-of-another-tenant $(CARGO) test $(WORKSPACE) --test all --
 
