@@ -106,7 +106,12 @@ impl Instance {
         .await;
         match answer {
             Ok(Ok(analysis)) => read_analysis(analysis),
-            Ok(Err(error)) => Err(Error::new(read_code(error.code), error.message)),
+            Ok(Err(error)) => {
+                // The host tells an analysis nothing, so it has nobody else to blame.
+                let code = read_code(error.code);
+                let code = if code.blame() == Blame::Host { Code::Trapped } else { code };
+                Err(Error::new(code, bounded(error.message)))
+            }
             Err(error) => {
                 let failure = trap::failure(&error, self.store.data());
                 Err(Error::new(
