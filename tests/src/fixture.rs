@@ -124,11 +124,12 @@ impl Tool for Fixture {
     async fn call(&self, callable: &str, arguments: &Json, _: &CallContext) -> Result<Json> {
         let _in_flight = InFlight::new(&self.seen);
         // For tests that look at them; a soak's would fill the memory that it measures.
-        let mut known = self.seen.arguments.lock().unwrap();
-        if arguments.len() < 4096 && known.len() < 10_000 {
-            known.push(arguments.to_string());
+        {
+            let mut known = self.seen.arguments.lock().unwrap();
+            if arguments.len() < 4096 && known.len() < 10_000 {
+                known.push(arguments.to_string());
+            }
         }
-        drop(known);
         let given = arguments.to::<serde_json::Value>();
         let number =
             |name: &str| given.as_ref().map_or(0, |given| given[name].as_u64().unwrap_or(0));
