@@ -168,7 +168,10 @@ impl Soak {
         };
         self.started.fetch_add(1, Ordering::SeqCst);
         let arguments = match name.split('_').next() {
-            Some("e10") => json!({"how": ["os", "sys", "abort", "kbd"][dice.roll(4) as usize]}),
+            Some("e10") => {
+                let how = ["os", "sys", "abort", "kbd"][dice.roll(4) as usize];
+                json!({ "how": how })
+            }
             Some("m06" | "m07" | "m08" | "m09" | "m21") => json!({"n": 100_000}),
             Some("m11") => json!({"mib": 40}),
             Some("m20") => json!({"k": dice.roll(5)}),
