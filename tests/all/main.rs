@@ -1,5 +1,10 @@
 //! One binary for all integration tests: it links once, and loads the sandbox once.
 
+/// Gives memory back. The C library's keeps what it was given back, so that what a
+/// test leaves behind could not be told from what the allocator holds.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod analysis;
 mod boundary;
 mod cases;

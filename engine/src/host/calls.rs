@@ -228,7 +228,7 @@ impl calls::HostWithStore<HostState> for HasSelf<HostState> {
         for error in done.iter().filter_map(|done| done.answer.as_ref().err()) {
             blame(&mut caller, error);
         }
-        leave(&mut caller)?;
+        leave(&mut caller).await?;
         Ok(done)
     }
 
@@ -239,7 +239,7 @@ impl calls::HostWithStore<HostState> for HasSelf<HostState> {
             caller.data_mut().calls.cancel(id).await;
             tape.end(&());
         }
-        leave(&mut caller)
+        leave(&mut caller).await
     }
 }
 

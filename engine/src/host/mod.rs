@@ -53,7 +53,7 @@ async fn blocking<T: Serialize + DeserializeOwned>(
     if let Err(error) = &answer {
         blame(caller, error);
     }
-    leave(caller)?;
+    leave(caller).await?;
     Ok(answer)
 }
 
@@ -104,7 +104,14 @@ fn enter(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
 
 /// The guest is about to proceed on what its tree has left; if that is
 /// nothing, it does not, and no `except` of Python's sees why.
-fn leave(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
+///
+/// Setting the fuel begins the slice anew after which a guest yields. One that
+/// does little but call the host would never come to its end: it would hold its
+/// thread, and outlive its deadline. So its turn is measured in time as well.
+async fn leave(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
+    if caller.data_mut().gauge().turn_is_over() {
+        tokio::task::yield_now().await;
+    }
     let state = caller.data_mut();
     state.context().tape.settle();
     let fuel = state.gauge().leave_host();

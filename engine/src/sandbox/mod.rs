@@ -185,6 +185,7 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Metered<'_, F> {
     type Output = wasmtime::Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.gauge.begin_turn();
         match self.call.as_mut().poll(cx) {
             Poll::Pending if self.gauge.yielded() => {
                 Poll::Ready(Err(LimitReached(Code::FuelExhausted).into()))

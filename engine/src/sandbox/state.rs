@@ -24,6 +24,10 @@ use crate::tools::Registry;
 /// holds three streams, and one pollable at a time; the default is a million.
 const MAX_RESOURCES: usize = 256;
 
+/// Microseconds after which a guest that calls the host gives others their turn;
+/// about what a slice of fuel lasts.
+const TURN: u64 = 1_000;
+
 /// For whom an instance works, and what it may reach: the capabilities of one run.
 pub(crate) struct RunContext {
     pub(crate) run: RunId,
@@ -148,12 +152,22 @@ pub(crate) struct FuelGauge {
     advanced: AtomicU64,
     /// Whether the guest waits in a host call: then a turn that ends has cost nothing.
     in_host: AtomicBool,
+    born: Stopwatch,
+    /// When the guest's turn on its thread began, in microseconds since `born`.
+    turn: AtomicU64,
 }
 
 impl FuelGauge {
     fn new(budget: Arc<Budget>) -> Self {
         let seen = AtomicU64::new(budget.fuel_left());
-        Self { budget, seen, advanced: AtomicU64::new(0), in_host: AtomicBool::new(false) }
+        Self {
+            budget,
+            seen,
+            advanced: AtomicU64::new(0),
+            in_host: AtomicBool::new(false),
+            born: Stopwatch::start(),
+            turn: AtomicU64::new(0),
+        }
     }
 
     /// The fuel that the store begins with.
@@ -180,6 +194,20 @@ impl FuelGauge {
         let fuel = self.seen.load(Ordering::Relaxed).min(self.budget.fuel_left());
         self.seen.store(fuel, Ordering::Relaxed);
         fuel
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The executor gives the guest a turn.
+    pub(super) fn begin_turn(&self) {
+        self.turn.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether the guest has had its turn and others should have theirs.
+    pub(crate) fn turn_is_over(&self) -> bool {
+        self.now().saturating_sub(self.turn.load(Ordering::Relaxed)) >= TURN
     }
 
     /// A turn of the guest's has ended; true if the tree's fuel is used up.
