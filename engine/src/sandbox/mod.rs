@@ -69,12 +69,19 @@ impl Instance {
         self.store.set_fuel(fuel).map_err(|error| trap::host_bug(&error))
     }
 
-    /// Runs a workflow.
-    pub(crate) async fn run(&mut self, name: &str, source: &str, arguments: &Json) -> Outcome {
+    /// Runs a workflow; `code` is what [`compile`](Self::compile) made of it, if it was.
+    pub(crate) async fn run(
+        &mut self,
+        name: &str,
+        source: &str,
+        code: Option<&[u8]>,
+        arguments: &Json,
+    ) -> Outcome {
         let invocation = guest::Invocation {
             name: name.to_owned(),
             source: source.to_owned(),
             arguments: arguments.as_str().to_owned(),
+            code: code.map(<[u8]>::to_vec),
         };
         let Self { store, bindings } = self;
         let answer = metered(store, async |store| {
@@ -92,6 +99,29 @@ impl Instance {
         })
         .await;
         self.outcome(answer)
+    }
+
+    /// Compiles a source, without running any of it.
+    ///
+    /// # Errors
+    /// [`Code::InvalidSource`], or the code of the limit that this ran into.
+    pub(crate) async fn compile(&mut self, name: &str, source: &str) -> Result<Vec<u8>> {
+        let Self { store, bindings } = self;
+        let answer = metered(store, async |store| {
+            bindings.repertoire_workflow_guest().call_compile(store, name, source).await
+        })
+        .await;
+        match answer {
+            Ok(Ok(code)) => Ok(code),
+            Ok(Err(error)) => Err(Error::new(read_code(error.code), error.message)),
+            Err(error) => {
+                let failure = trap::failure(&error, self.store.data());
+                Err(Error::new(
+                    failure.code,
+                    format!("source cannot be compiled: {}", failure.message),
+                ))
+            }
+        }
     }
 
     /// Analyses a source.

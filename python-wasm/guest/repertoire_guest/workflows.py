@@ -3,10 +3,11 @@
 from componentize_py_types import Err
 from wit_world.imports import workflows as host
 
-from . import errors, event_loop, jsontext, records
+from . import errors, event_loop, glue, jsontext, records
 
-_invoke = host.invoke
-_start = host.start_invoke
+_call_import = glue.call_import
+_INVOKE = glue.number(host.invoke)
+_START = glue.number(host.start_invoke)
 _arguments = errors.arguments
 _decode = jsontext.decode
 _answer = event_loop.answer
@@ -20,16 +21,21 @@ def _ask(function, *args):
 
 
 def _invoke_now(name, arguments):
-    text = _arguments(arguments, name)
-    try:
-        answer = _invoke(name, text)
-    except Err as error:
-        raise errors.exception(error.value) from None
-    return _decode(answer)
+    answer = _call_import(_INVOKE, (name, _arguments(arguments, name)))
+    if type(answer) is Err:
+        raise errors.exception(answer.value)
+    return _decode(answer.value)
 
 
-async def _invoke_later(name, arguments):
-    return await _answer(_ask(_start, name, _arguments(arguments, name)))
+def _invoke_later(name, arguments):
+    return _answer(_start, name, _arguments(arguments, name))
+
+
+def _start(name, text):
+    answer = _call_import(_START, (name, text))
+    if type(answer) is Err:
+        raise errors.exception(answer.value)
+    return answer.value
 
 
 class _Workflow:
@@ -45,11 +51,11 @@ class _Workflow:
             raise errors.keywords_only(str(self))
         return _invoke_now(self._name, arguments)
 
-    async def call_async(self, /, *positional, **arguments):
+    def call_async(self, /, *positional, **arguments):
         """Like calling it, but other tasks go on while it runs."""
         if positional:
             raise errors.keywords_only(str(self))
-        return await _invoke_later(self._name, arguments)
+        return _invoke_later(self._name, arguments)
 
     def __str__(self):
         return f"workflows.{self._name}"
@@ -98,11 +104,11 @@ class Workflows:
             raise errors.keywords_only(f"workflows.{workflow_name}")
         return _invoke_now(errors.text(workflow_name, "workflow_name"), arguments)
 
-    async def invoke_async(self, workflow_name, /, *positional, **arguments):
+    def invoke_async(self, workflow_name, /, *positional, **arguments):
         """Like `invoke`, but other tasks go on while it runs."""
         if positional:
             raise errors.keywords_only(f"workflows.{workflow_name}")
-        return await _invoke_later(errors.text(workflow_name, "workflow_name"), arguments)
+        return _invoke_later(errors.text(workflow_name, "workflow_name"), arguments)
 
     def __getattr__(self, name):
         if name[:1] == "_":
