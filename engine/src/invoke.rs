@@ -176,7 +176,11 @@ impl Invoker {
         let (name, source) = (workflow.name.as_str(), &*workflow.source);
         let code = self.catalog.code(name, workflow.digest, source).await;
         match Instance::new(&self.catalog.runtime, context).await {
-            Ok(mut instance) => instance.run(name, source, code.as_deref(), &arguments).await,
+            Ok(mut instance) => {
+                let outcome = instance.run(name, source, code.as_deref(), &arguments).await;
+                self.catalog.runtime.retire(instance);
+                outcome
+            }
             Err(error) => Outcome::Failure(Failure::new(error.code(), error.chain())),
         }
     }

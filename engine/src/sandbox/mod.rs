@@ -5,6 +5,7 @@ mod component;
 mod engine;
 mod limiter;
 mod output;
+mod standby;
 mod state;
 mod tape;
 mod trap;
@@ -28,6 +29,7 @@ pub use component::{Runtime, RuntimeOptions};
 pub use engine::DEFAULT_MAX_INSTANCES;
 pub use output::EventSink;
 pub(crate) use output::Output;
+pub use standby::DEFAULT_STANDBY;
 use state::FuelGauge;
 pub(crate) use state::{HostState, RunContext};
 pub(crate) use tape::{Call, Played, Tape};
@@ -47,11 +49,28 @@ impl Instance {
     /// [`Code::MemoryExceeded`] if the tree has no memory left for it,
     /// [`Code::Busy`] if the engine has no slot left.
     pub(crate) async fn new(runtime: &Runtime, context: Arc<RunContext>) -> Result<Self> {
-        let mut store = runtime.store(HostState::new(context))?;
-        match runtime.instantiate(&mut store).await {
-            Ok(bindings) => Ok(Self { store, bindings }),
-            Err(error) => Err(trap::instantiation_error(&error, store.data())),
+        let mut instance = runtime.take().await?;
+        if !instance.store.data_mut().begin(Arc::clone(&context)) {
+            let message = limit_message(Code::MemoryExceeded, context.budget.limits());
+            return Err(Error::new(Code::MemoryExceeded, message));
         }
+        instance.refuel()?;
+        Ok(instance)
+    }
+
+    /// What the instance's present budget allows is what its store has.
+    fn refuel(&mut self) -> Result<()> {
+        let fuel = self.store.data().gauge.allowance();
+        self.store.set_fuel(fuel).map_err(|error| trap::host_bug(&error))
+    }
+
+    /// Charges what the guest used, and gives its memory back to the budget:
+    /// nothing of it runs again.
+    fn settle(&mut self) {
+        if let Ok(fuel) = self.store.get_fuel() {
+            self.store.data().gauge.settle(fuel);
+        }
+        self.store.data_mut().limiter.leave();
     }
 
     /// Gives a session's instance the context of its next call.
@@ -65,8 +84,7 @@ impl Instance {
                 "the session holds more memory than this call may have; reset it",
             ));
         }
-        let fuel = self.store.data().gauge.allowance();
-        self.store.set_fuel(fuel).map_err(|error| trap::host_bug(&error))
+        self.refuel()
     }
 
     /// Runs a workflow; `code` is what [`compile`](Self::compile) made of it, if it was.
@@ -184,9 +202,7 @@ impl Drop for Instance {
     /// future is dropped, because it was cancelled or its time was over, has
     /// nobody else to do it.
     fn drop(&mut self) {
-        if let Ok(fuel) = self.store.get_fuel() {
-            self.store.data().gauge.settle(fuel);
-        }
+        self.settle();
     }
 }
 
