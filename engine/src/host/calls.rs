@@ -112,6 +112,7 @@ impl Calls {
         self.pending = FuturesUnordered::new();
         self.handles.clear();
         self.done.clear();
+        self.ready = 0;
     }
 
     /// Starts a call and returns its id.

@@ -30,9 +30,8 @@ const WASM_STACK: usize = 16 << 20;
 /// The fiber's stack: the WebAssembly stack and 2 MiB for host functions.
 const FIBER_STACK: usize = WASM_STACK + (2 << 20);
 
-/// Linear memory that stays with a slot between two instances: somewhat more
-/// than a trivial run writes to. The kernel is asked which pages those are.
-const KEEP_RESIDENT: usize = 4 << 20;
+/// Linear memory that stays with a slot between two instances.
+const KEEP_RESIDENT: usize = 1 << 20;
 
 /// Fuel between two turns of the executor: about a millisecond.
 pub(super) const FUEL_SLICE: u64 = 5_000_000;
@@ -110,7 +109,6 @@ pub(super) fn new(max_instances: u32) -> Result<Engine> {
         // What a run has touched is kept for the next one on that slot, zeroed
         // or reset to the snapshot by wasmtime; more is given back.
         .linear_memory_keep_resident(KEEP_RESIDENT)
-        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(1 << 16)
         // At once: memory that waits for a batch still holds what a guest wrote.
         .decommit_batch_size(1)

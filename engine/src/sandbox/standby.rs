@@ -2,8 +2,8 @@
 //!
 //! Most of what a short run costs is not its own: its instance is made, and the
 //! first call touches the pages of memory that every call touches, each of which
-//! the kernel copies then. So some instances are made beforehand, taken through
-//! a call that does nothing, and replaced in the background when they are taken.
+//! the kernel copies then. So some instances are made beforehand, warmed up by
+//! the guest's `warm-up`, and replaced in the background when they are taken.
 //!
 //! Every instance is made in this way, also where none stands by: else a run
 //! would use more or less fuel depending on what the machine did before.
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use repertoire_host_bindings::{WorkflowPre, guest};
+use repertoire_host_bindings::WorkflowPre;
 use wasmtime::Engine;
 
 use super::component::new_store;
@@ -31,10 +31,7 @@ use crate::tools::Registry;
 /// to a program that few people use. An idle one holds some 2 MiB.
 pub const DEFAULT_STANDBY: u32 = 8;
 
-/// The call that does nothing.
-const NOTHING: &str = "def run():\n    pass\n";
-
-/// What doing nothing may use.
+/// What warming up may use: some thousand times what it does use.
 fn limits() -> Limits {
     Limits {
         fuel: 1_000_000_000,
@@ -121,18 +118,8 @@ impl Factory {
             Ok(bindings) => bindings,
             Err(error) => return Err(trap::instantiation_error(&error, store.data())),
         };
-        let nothing = guest::Invocation {
-            name: String::new(),
-            source: NOTHING.to_owned(),
-            arguments: "{}".to_owned(),
-        };
-        let answer = bindings.repertoire_workflow_guest().call_run(&mut store, &nothing).await;
-        match answer {
-            Ok(Ok(_)) => Ok(Instance { store, bindings }),
-            Ok(Err(failure)) => Err(Error::internal(format!(
-                "the component cannot do nothing: {}",
-                failure.message
-            ))),
+        match bindings.repertoire_workflow_guest().call_warm_up(&mut store).await {
+            Ok(()) => Ok(Instance { store, bindings }),
             Err(error) => Err(trap::host_bug(&error)),
         }
     }
@@ -148,7 +135,7 @@ impl Factory {
             seed: 0,
             started_at: Timestamp::default(),
             output: Output::new(run, Arc::clone(&budget), None),
-            tape: Tape::off(&budget, "it does nothing"),
+            tape: Tape::off(&budget, "it warms up"),
             nested: AtomicU64::new(0),
             budget,
             events: None,
