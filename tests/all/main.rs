@@ -29,5 +29,6 @@ mod seeds;
 mod sessions;
 mod shipped;
 mod soak;
+mod standby;
 mod startup;
 mod tools;

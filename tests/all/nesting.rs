@@ -228,34 +228,3 @@ async fn a_full_pool_is_busy() {
         assert_eq!(run.value().unwrap().as_str(), "2");
     }
 }
-
-/// Whether an instance stood by or was made when it was asked for, and whether
-/// it is the first on its slot, makes no difference to the run.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_costs_the_same_whether_its_instance_stood_by() {
-    let source = "
-import random, sys, time
-def run():
-    left = [name for name in dir(sys) if name == 'left_behind']
-    sys.left_behind = True
-    return [random.random(), time.monotonic() < 60, left]
-";
-    let mut seen = Vec::new();
-    for standby in [0, 3] {
-        let options = RuntimeOptions {
-            max_instances: 16,
-            standby,
-            ..RuntimeOptions::new(component()).cache(cache_dir())
-        };
-        let runtime = Arc::new(Runtime::load(options).await.unwrap());
-        let engine = Engine::builder().runtime(runtime).build().await.unwrap();
-        let tenant = engine.tenant_or_new("acme").await.unwrap();
-        add(&tenant, "draw", source).await;
-        for _ in 0..6 {
-            let run = tenant.invocation("draw").seed(7).run().await.unwrap();
-            seen.push((run.value().unwrap().to_string(), run.usage.fuel));
-        }
-    }
-    assert!(seen.iter().all(|run| run == &seen[0]), "{seen:?}");
-    assert!(seen[0].0.ends_with("[]]"), "something was left behind: {}", seen[0].0);
-}

@@ -131,6 +131,17 @@ impl Runtime {
         self.max_instances
     }
 
+    /// How many instances stand by at this moment.
+    #[must_use]
+    pub fn standing_by(&self) -> usize {
+        self.factory.standing_by()
+    }
+
+    /// Linear memory of an instance that nobody has used; 0 before there was one.
+    pub(super) fn footprint(&self) -> u64 {
+        self.factory.footprint()
+    }
+
     /// An instance that nobody has used.
     pub(super) async fn take(&self) -> Result<Instance> {
         self.factory.take().await

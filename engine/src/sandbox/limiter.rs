@@ -52,6 +52,11 @@ impl Limiter {
         self.refused = false;
     }
 
+    /// Bytes that the instance holds.
+    pub(super) const fn held(&self) -> u64 {
+        self.held
+    }
+
     /// Whether the instance was ever refused memory.
     pub(crate) const fn has_refused(&self) -> bool {
         self.refused

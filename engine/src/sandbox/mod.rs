@@ -49,10 +49,18 @@ impl Instance {
     /// [`Code::MemoryExceeded`] if the tree has no memory left for it,
     /// [`Code::Busy`] if the engine has no slot left.
     pub(crate) async fn new(runtime: &Runtime, context: Arc<RunContext>) -> Result<Self> {
+        let exceeded = || {
+            let message = limit_message(Code::MemoryExceeded, context.budget.limits());
+            Error::new(Code::MemoryExceeded, message)
+        };
+        // What has no memory left costs nobody an instance.
+        if !context.budget.has_room(runtime.footprint()) {
+            context.tape.grow(|| false);
+            return Err(exceeded());
+        }
         let mut instance = runtime.take().await?;
         if !instance.store.data_mut().begin(Arc::clone(&context)) {
-            let message = limit_message(Code::MemoryExceeded, context.budget.limits());
-            return Err(Error::new(Code::MemoryExceeded, message));
+            return Err(exceeded());
         }
         instance.refuel()?;
         Ok(instance)

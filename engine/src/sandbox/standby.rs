@@ -21,7 +21,7 @@ use super::engine::MAX_MEMORY;
 use super::{HostState, Instance, Output, RunContext, Tape, trap};
 use crate::budget::Budget;
 use crate::clock::{Clock, FixedClock, FixedEntropy, Timestamp};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::host::denied::Denied;
 use crate::id::{RunId, TenantId};
 use crate::limits::Limits;
@@ -52,6 +52,8 @@ pub(super) struct Factory {
     ready: Mutex<Vec<Instance>>,
     is_filling: AtomicBool,
     retiring: AtomicUsize,
+    /// Linear memory of each; 0 before there was one.
+    footprint: AtomicU64,
 }
 
 impl Factory {
@@ -68,12 +70,21 @@ impl Factory {
             ready: Mutex::default(),
             is_filling: AtomicBool::new(false),
             retiring: AtomicUsize::new(0),
+            footprint: AtomicU64::new(0),
         })
     }
 
     fn ready(&self) -> MutexGuard<'_, Vec<Instance>> {
         // No invariant spans a panic: every change is one push or pop.
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn standing_by(&self) -> usize {
+        self.ready().len()
+    }
+
+    pub(super) fn footprint(&self) -> u64 {
+        self.footprint.load(Ordering::Relaxed)
     }
 
     /// An instance that nobody has used.
@@ -119,7 +130,10 @@ impl Factory {
             Err(error) => return Err(trap::instantiation_error(&error, store.data())),
         };
         match bindings.repertoire_workflow_guest().call_warm_up(&mut store).await {
-            Ok(()) => Ok(Instance { store, bindings }),
+            Ok(()) => {
+                self.footprint.store(store.data().limiter.held(), Ordering::Relaxed);
+                Ok(Instance { store, bindings })
+            }
             Err(error) => Err(trap::host_bug(&error)),
         }
     }

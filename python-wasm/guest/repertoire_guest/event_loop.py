@@ -16,6 +16,7 @@ from contextvars import copy_context
 from math import ceil
 
 from componentize_py_types import Err
+from repertoire import RepertoireError
 from wit_world.imports import calls
 
 from . import errors, glue, jsontext
@@ -50,14 +51,18 @@ class Answer(asyncio.Future):
 
 def answer(start, *args):
     """An awaitable for the decoded answer of the call that `start` starts: it starts at once, or when it
-    is awaited if no loop runs."""
+    is awaited if no loop runs. That the host refuses to start it is an answer, too."""
     loop = _running_loop()
     if loop is None:
         return _answer_later(start, args)
-    call_id = start(*args)
-    _in_flight[call_id] = future = Answer(loop=loop)
-    future._call_id = call_id
-    future._group = None
+    future = Answer(loop=loop)
+    future._group = future._call_id = None
+    try:
+        future._call_id = call_id = start(*args)
+    except RepertoireError as refusal:
+        future.set_exception(refusal)
+    else:
+        _in_flight[call_id] = future
     return future
 
 
