@@ -212,7 +212,7 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit> {
         Command::Artifacts(command) => artifacts::dispatch(app, command).await,
         Command::Runs(command) => runs::dispatch(app, command).await,
         Command::Tenants(command) => tenants::dispatch(app, command).await,
-        Command::Mcp(given) => mcp::mcp(app, given).await,
+        Command::Mcp(given) => Box::pin(mcp::mcp(app, given)).await,
         // Done without an engine, in `execute`.
         Command::Config | Command::Completions { .. } => Ok(Exit::Done),
     }
