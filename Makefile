@@ -45,7 +45,7 @@ install: build ## Install to PREFIX (~/.local): bin/repertoire and share/reperto
 ##@ Develop
 
 .PHONY: setup
-setup: build/venv/.ready build/python.wasm build/model/model.onnx build/lib/libonnxruntime.so build/protoc/bin/protoc ## Fetch and build all that cargo does not: component, model, libraries, tools
+setup: build/venv/.ready build/python.wasm build/model/model.onnx build/lib/libonnxruntime.so build/protoc/bin/protoc build/mcp-servers/.ready build/mcp-npm/.ready ## Fetch and build all that cargo does not: component, model, libraries, tools
 
 .PHONY: build
 build: setup ## Build the library and the program
@@ -133,6 +133,20 @@ build/model/model.onnx: scripts/pins/minilm.txt scripts/build_model.py | build/v
 # Under its own name, whatever its version: it is opened by path.
 build/lib/libonnxruntime.so: scripts/pins/onnxruntime.txt | build/venv/.ready
 	@$(FETCH) $< --take 'onnxruntime/capi/libonnxruntime.so.*' $@ --take onnxruntime/LICENSE build/lib/onnxruntime-LICENSE
+
+# MCP servers for the tests.
+build/mcp-servers/.ready: scripts/pins/mcp-servers.txt
+	@$(PYTHON) scripts/prepare.py build/mcp-servers $<
+	@touch $@
+
+# Node.js is not asked for: without it one test says that it is skipped.
+build/mcp-npm/.ready: scripts/pins/mcp-npm/package-lock.json scripts/pins/mcp-npm/package.json
+	@mkdir -p build/mcp-npm && cp scripts/pins/mcp-npm/*.json build/mcp-npm
+	@if command -v npm >/dev/null && command -v node >/dev/null; then \
+	    echo "setup: fetching MCP servers from npm" && \
+	    npm ci --prefix build/mcp-npm --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
+	else echo "setup: there is no Node.js; the test with npm's MCP server will be skipped"; fi
+	@touch $@
 
 build/protoc/bin/protoc: scripts/pins/protoc.txt | build/venv/.ready
 	@$(FETCH) $< --take '*.data/scripts' build/protoc/bin --take '*.data/data/include' build/protoc/include

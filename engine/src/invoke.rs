@@ -21,7 +21,7 @@ use crate::run::{Failure, Invocation, Outcome, Run};
 use crate::sandbox::{EventSink, Instance, Output, RunContext, Runtime, Tape, limit_message};
 use crate::schema::Validator;
 use crate::search::MAX_HITS;
-use crate::tools::{Registry, ToolInfo};
+use crate::tools::{CallContext, Registry, ToolInfo};
 use crate::workflow::{Hit, Workflow};
 
 /// How a root run is to be run.
@@ -324,9 +324,11 @@ impl Workflows for Reentry {
         tools: &Registry,
         query: &str,
         limit: u32,
+        caller: &CallContext,
     ) -> Result<Vec<Arc<ToolInfo>>> {
         let limit = (limit as usize).min(MAX_HITS);
-        tools.search(checked_query(query)?, limit, self.0.catalog.embedder.as_ref()).await
+        let embedder = self.0.catalog.embedder.as_ref();
+        tools.search(checked_query(query)?, limit, embedder, caller).await
     }
 }
 

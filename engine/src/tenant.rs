@@ -147,10 +147,21 @@ impl Tenant {
         Options { limits: self.limits.clone(), seed: None, events: None }
     }
 
-    /// The tools that workflows may call, by name.
+    /// The tools that workflows may call, by name, as far as they are known
+    /// without starting anything.
     #[must_use]
     pub fn tools(&self) -> Vec<Arc<ToolInfo>> {
         self.invoker.tools.list()
+    }
+
+    /// The tools that workflows may call, by name, those of servers included,
+    /// which are started for it.
+    pub async fn tools_now(&self) -> Vec<Arc<ToolInfo>> {
+        self.invoker.tools.list_for(&self.call_context()).await
+    }
+
+    fn call_context(&self) -> CallContext {
+        CallContext { tenant: self.id().clone(), run: None, deadline: None }
     }
 
     /// The tools nearest in meaning to a question, best first.
@@ -159,7 +170,8 @@ impl Tenant {
     /// As [`search`](Tenant::search).
     pub async fn search_tools(&self, query: &str, limit: usize) -> Result<Vec<Arc<ToolInfo>>> {
         let embedder = self.invoker.catalog.embedder.as_ref();
-        self.invoker.tools.search(checked_query(query)?, limit, embedder).await
+        let context = self.call_context();
+        self.invoker.tools.search(checked_query(query)?, limit, embedder, &context).await
     }
 
     /// Calls a tool from outside a run. `callable` is empty for the tool itself.
@@ -170,8 +182,7 @@ impl Tenant {
     /// [`Code::ToolFailed`](crate::error::Code::ToolFailed),
     /// [`Code::TimedOut`](crate::error::Code::TimedOut).
     pub async fn call_tool(&self, tool: &str, callable: &str, arguments: &Json) -> Result<Json> {
-        let context = CallContext { tenant: self.id().clone(), run: None, deadline: None };
-        self.invoker.tools.call(tool, callable, arguments, &context).await
+        self.invoker.tools.call(tool, callable, arguments, &self.call_context()).await
     }
 
     /// Saves an artifact; what had the name before is replaced.

@@ -60,6 +60,10 @@ impl tools::HostWithStore<Host> for HasSelf<Host> {
         Ok(Vec::new())
     }
 
+    async fn get(_: Caller<'_>, name: String) -> Answer<tools::Tool> {
+        refuse(&format!("tool {name}"))
+    }
+
     async fn search(_: Caller<'_>, _query: String, _limit: u32) -> Answer<Vec<tools::Tool>> {
         Ok(Ok(Vec::new()))
     }

@@ -28,6 +28,24 @@ class RepertoireError(RuntimeError):
             self.code = code
         self.details = {} if details is None else details
 
+    def _detail(self, name, otherwise):
+        return self.details.get(name, otherwise) if isinstance(self.details, dict) else otherwise
+
+    @property
+    def status(self):
+        """A failed tool's exit status or HTTP status; None if there is none."""
+        return self._detail("status", None)
+
+    @property
+    def stderr(self):
+        """The end of what a failed tool said: on standard error, or as a response's body."""
+        return self._detail("stderr", None) or self._detail("body", None) or ""
+
+    @property
+    def retryable(self):
+        """Whether the same call may succeed if it is made again."""
+        return self._detail("retryable", self.code == "busy") is True
+
 
 class NotFoundError(RepertoireError, LookupError):
     """No workflow, tool, recipe or artifact has this name."""

@@ -31,4 +31,8 @@ mod shipped;
 mod soak;
 mod standby;
 mod startup;
+#[cfg(feature = "full")]
+mod tool_docs;
+#[cfg(feature = "full")]
+mod tool_figures;
 mod tools;

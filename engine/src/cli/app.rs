@@ -9,11 +9,12 @@ use super::Environment;
 use super::args::Global;
 use super::output::Output;
 use super::progress::waiting;
-use super::settings::Settings;
+use super::settings::{SECRET_PREFIX, Settings};
 use crate::embed::fastembed::FastEmbedder;
 use crate::error::{Error, Result};
 use crate::sandbox::{DEFAULT_MAX_INSTANCES, Runtime, RuntimeOptions};
-use crate::tools::{CliOptions, Registry};
+use crate::tools::secrets::SecretMap;
+use crate::tools::{Registry, ToolOptions};
 use crate::{Engine, Tenant};
 
 /// Linear memory of an instance that has done nothing yet, in bytes, rounded down.
@@ -79,16 +80,25 @@ impl App {
     /// The tools that the settings name; none if they name no folder.
     pub(super) fn tools(&self) -> Result<Registry> {
         match self.settings.path("tools") {
-            Some(folder) => Registry::from_folder(folder, &self.tool_options()),
+            Some(folder) => Registry::from_folder(folder, &self.tool_options()?),
             None => Ok(Registry::empty()),
         }
     }
 
-    pub(super) fn tool_options(&self) -> CliOptions {
-        CliOptions {
+    pub(super) fn tool_options(&self) -> Result<ToolOptions> {
+        let variables = &self.environment.variables;
+        let mut secrets = SecretMap::default();
+        if let Some(file) = self.settings.path("secrets") {
+            secrets = secrets.with_file(file)?;
+        }
+        let pairs = variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        Ok(ToolOptions {
             search_path: self.settings.search_path(),
             scratch: self.settings.temp_dir().to_owned(),
-        }
+            variables: variables.iter().cloned().collect(),
+            secrets: Arc::new(secrets.with_variables(SECRET_PREFIX, pairs)?),
+            ..ToolOptions::default()
+        })
     }
 
     /// The embedding model; nothing is read before something is searched or saved.

@@ -304,6 +304,8 @@ pub(super) enum Tools {
         #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
         limit: usize,
     },
+    /// Print the JSON Schema of tool files, for editors
+    Schema,
     /// Call a tool, or one of its recipes
     #[command(after_help = "\
 Examples:

@@ -26,6 +26,9 @@ const MIB: u64 = 1 << 20;
 /// What all environment variables of ours begin with.
 const PREFIX: &str = "REPERTOIRE_";
 
+/// What environment variables that hold secrets of tools begin with.
+pub(super) const SECRET_PREFIX: &str = "REPERTOIRE_SECRET_";
+
 /// Something that can be set.
 struct Key {
     /// As in `repertoire.toml`, and in `repertoire config`.
@@ -40,6 +43,7 @@ struct Key {
 const KEYS: [Key; 15] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
+    key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
     key("tenant", "REPERTOIRE_TENANT", "--tenant", Kind::Text),
     key("log", "REPERTOIRE_LOG", "", Kind::Text),
     key("runtime.component", "REPERTOIRE_COMPONENT", "--component", Kind::Path),
@@ -318,8 +322,11 @@ fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)
 
 /// Variables that begin as ours do and are none: a typing mistake, most likely.
 fn unknown_variables(environment: &Environment) -> Vec<String> {
-    let is_unknown =
-        |name: &str| name.starts_with(PREFIX) && !KEYS.iter().any(|key| key.variable == name);
+    let is_unknown = |name: &str| {
+        name.starts_with(PREFIX)
+            && !name.starts_with(SECRET_PREFIX)
+            && !KEYS.iter().any(|key| key.variable == name)
+    };
     let names = environment.variables.iter().filter_map(|(name, _)| name.to_str());
     names
         .filter(|name| is_unknown(name))

@@ -12,18 +12,25 @@ use crate::error::Result;
 use crate::tools::{CallContext, ToolInfo};
 
 pub(super) async fn dispatch(app: &App, command: Tools) -> Result<Exit> {
+    if matches!(command, Tools::Schema) {
+        let schema: serde_json::Value = crate::tools::spec::schema::tool_file().to()?;
+        let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+        app.output.print(&format!("{text}\n"))?;
+        return Ok(Exit::Done);
+    }
     // No sandbox is needed for any of these.
     let tools = app.tools()?;
+    let tenant = app.settings.tenant()?;
+    let context = CallContext { tenant, run: None, deadline: None };
     match command {
-        Tools::List => list(app, &tools.list()),
+        Tools::Schema => Ok(Exit::Done),
+        Tools::List => list(app, &tools.list_for(&context).await),
         Tools::Search { query, limit } => {
-            list(app, &tools.search(&query, limit, app.embedder().as_ref()).await?)
+            list(app, &tools.search(&query, limit, app.embedder().as_ref(), &context).await?)
         }
         Tools::Call { tool, arguments } => {
             let arguments = input::arguments(&arguments).await?;
             let (tool, recipe) = tool.split_once('.').unwrap_or((tool.as_str(), ""));
-            let tenant = app.settings.tenant()?;
-            let context = CallContext { tenant, run: None, deadline: None };
             let value = tools.call(tool, recipe, &arguments, &context).await?;
             if app.output.json {
                 let answer = wire::Answer { value: Some(&value), ..wire::Answer::default() };

@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::id::ArtifactName;
 use crate::json::Json;
 use crate::sandbox::RunContext;
-use crate::tools::{Registry, ToolInfo};
+use crate::tools::{CallContext, Registry, ToolInfo};
 use crate::workflow::{Hit, Workflow};
 
 /// Refuses everything. A source is only parsed by analysis, never run; should
@@ -48,7 +48,13 @@ impl Workflows for Denied {
         denied()
     }
 
-    async fn search_tools(&self, _: &Registry, _: &str, _: u32) -> Result<Vec<Arc<ToolInfo>>> {
+    async fn search_tools(
+        &self,
+        _: &Registry,
+        _: &str,
+        _: u32,
+        _: &CallContext,
+    ) -> Result<Vec<Arc<ToolInfo>>> {
         denied()
     }
 }

@@ -20,10 +20,23 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
     async fn list(mut caller: Caller<'_>) -> wasmtime::Result<Vec<tools::Tool>> {
         let context = Arc::clone(caller.data_mut().context());
         let list = async move {
-            Ok(context.tools.list().iter().map(|tool| wire_tool(tool)).collect::<Vec<_>>())
+            let tools = context.tools.list_for(&bounds(&context)).await;
+            Ok(tools.iter().map(|tool| wire_tool(tool)).collect::<Vec<_>>())
         };
-        // Listing has no error.
+        // Listing has no error; servers that cannot be started are listed as such.
         Ok(blocking(&mut caller, Call::of("tools.list", &()), list).await?.unwrap_or_default())
+    }
+
+    async fn get(
+        mut caller: Caller<'_>,
+        name: String,
+    ) -> wasmtime::Result<Result<tools::Tool, types::Error>> {
+        let context = Arc::clone(caller.data_mut().context());
+        let call = Call::of("tools.get", &name);
+        blocking(&mut caller, call, async move {
+            Ok(wire_tool(context.tools.get_for(&name, &bounds(&context)).await?.as_ref()))
+        })
+        .await
     }
 
     async fn search(
@@ -34,7 +47,10 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
         let context = Arc::clone(caller.data_mut().context());
         let call = Call::of("tools.search", &(&query, limit));
         blocking(&mut caller, call, async move {
-            let hits = context.workflows.search_tools(&context.tools, &query, limit).await?;
+            let hits = context
+                .workflows
+                .search_tools(&context.tools, &query, limit, &bounds(&context))
+                .await?;
             Ok(hits.iter().map(|tool| wire_tool(tool)).collect())
         })
         .await
@@ -77,6 +93,14 @@ fn target(tool: &str, callable: &str) -> String {
     }
 }
 
+fn bounds(context: &RunContext) -> CallContext {
+    CallContext {
+        tenant: context.tenant.clone(),
+        run: Some(context.run),
+        deadline: Some(context.budget.deadline()),
+    }
+}
+
 async fn call(
     context: Arc<RunContext>,
     tool: String,
@@ -84,11 +108,7 @@ async fn call(
     arguments: String,
 ) -> Result<Json> {
     let arguments = read_arguments(arguments)?;
-    let bounds = CallContext {
-        tenant: context.tenant.clone(),
-        run: Some(context.run),
-        deadline: Some(context.budget.deadline()),
-    };
+    let bounds = bounds(&context);
     let target = || target(&tool, &callable);
     let work = context.tools.call(&tool, &callable, &arguments, &bounds);
     // A tool's bug ends one call, not the embedder's task: what the panic could

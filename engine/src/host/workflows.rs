@@ -10,7 +10,7 @@ use super::{Caller, blocking, observed, read_arguments, starting, wire_parameter
 use crate::error::{Error, Result};
 use crate::json::Json;
 use crate::sandbox::{Call, HostState, RunContext};
-use crate::tools::{Registry, ToolInfo};
+use crate::tools::{CallContext, Registry, ToolInfo};
 use crate::workflow::{Hit, Workflow};
 
 /// The library as a running workflow sees it. `invoke.rs` implements it and
@@ -53,6 +53,7 @@ pub(crate) trait Workflows: Send + Sync {
         tools: &Registry,
         query: &str,
         limit: u32,
+        caller: &CallContext,
     ) -> Result<Vec<Arc<ToolInfo>>>;
 }
 

@@ -2,8 +2,21 @@
 
 pub mod cli;
 mod function;
+mod group;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "mcp")]
+pub mod mcp;
+mod options;
+#[cfg(any(feature = "mcp", feature = "schemars"))]
+mod parameters;
+mod program;
 pub mod registry;
+mod scratch;
+pub mod secrets;
 pub mod spec;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -13,8 +26,12 @@ use crate::id::{RunId, TenantId, ToolName};
 use crate::json::Json;
 use crate::workflow::Parameter;
 
-pub use cli::CliOptions;
 pub use function::function;
+#[cfg(feature = "schemars")]
+pub use function::typed;
+pub use options::ToolOptions;
+#[doc(hidden)]
+pub use options::ToolOptions as CliOptions;
 pub use registry::Registry;
 
 /// What a tool says about itself.
@@ -65,8 +82,18 @@ pub struct CallContext {
 /// Dropping the future that `call` returns must stop whatever it started.
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// What the tool says about itself. Constant.
+    /// What the tool says about itself before anything is started. Constant.
     fn info(&self) -> &ToolInfo;
+
+    /// What the tool says about itself to this caller now, if that is more than
+    /// [`info`](Tool::info) knows: a tool that is a server's starts the server
+    /// and asks it. Called often; the same `Arc` as long as nothing changes.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if it cannot be asked.
+    async fn describe(&self, _context: &CallContext) -> Result<Option<Arc<ToolInfo>>> {
+        Ok(None)
+    }
 
     /// Calls it. The registry has checked that `callable` exists and that
     /// `arguments` is an object that fits its parameters.

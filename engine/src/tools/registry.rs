@@ -3,19 +3,18 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use tokio::sync::OnceCell;
 
-use super::cli::{CliOptions, CliTool};
-use super::{CallContext, Tool, ToolInfo, spec};
-use crate::embed::{Embedder, Vector};
+use super::cli::CliTool;
+use super::{CallContext, Tool, ToolInfo, ToolOptions, spec};
 use crate::error::{Code, Error, Result};
 use crate::id::{ToolName, quoted};
 use crate::json::Json;
 use crate::schema::{Validator, nearest};
-use crate::search::{MAX_HITS, MAX_QUERY, similarity};
+
+mod search;
 
 /// The largest answer of a tool, in bytes of JSON. Escaped, the four MiB that a
 /// command may print can become six times as much; a guest has to hold it twice.
@@ -32,16 +31,51 @@ pub struct Registry(Arc<Tools>);
 #[derive(Default)]
 struct Tools {
     entries: BTreeMap<ToolName, Arc<Entry>>,
-    vectors: Mutex<BTreeMap<String, Vectors>>,
+    vectors: search::Vectors,
 }
-
-/// The vectors of one model, in the order of the entries.
-type Vectors = Arc<OnceCell<Vec<Vector>>>;
 
 struct Entry {
     tool: Arc<dyn Tool>,
     info: Arc<ToolInfo>,
-    validators: BTreeMap<String, Validator>,
+    validators: Arc<Validators>,
+    /// Those of what the tool said of itself later, as long as somebody holds that.
+    described: Mutex<Vec<(Weak<ToolInfo>, Arc<Validators>)>>,
+}
+
+/// By callable.
+type Validators = BTreeMap<String, Validator>;
+
+impl Entry {
+    fn new(tool: Arc<dyn Tool>) -> Result<Self> {
+        let info = Arc::new(tool.info().clone());
+        let validators = Arc::new(validators(&info)?);
+        Ok(Self { tool, info, validators, described: Mutex::default() })
+    }
+
+    /// What the tool is for this caller, now.
+    async fn described(&self, context: &CallContext) -> Result<(Arc<ToolInfo>, Arc<Validators>)> {
+        let Some(info) = self.tool.describe(context).await? else {
+            return Ok((Arc::clone(&self.info), Arc::clone(&self.validators)));
+        };
+        // Nothing is done under the lock that could leave the list half changed.
+        let mut known = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        // While a `Weak` is held no other description can have its address.
+        if let Some((_, found)) = known.iter().find(|(of, _)| of.as_ptr() == Arc::as_ptr(&info)) {
+            return Ok((info, Arc::clone(found)));
+        }
+        let made = Arc::new(validators(&info)?);
+        known.retain(|(of, _)| of.strong_count() > 0);
+        known.push((Arc::downgrade(&info), Arc::clone(&made)));
+        Ok((info, made))
+    }
+}
+
+fn validators(info: &ToolInfo) -> Result<Validators> {
+    let validators = info.callables.iter().map(|callable| {
+        let what = format!("tool {}", called(&info.name, &callable.name));
+        Ok((callable.name.clone(), Validator::new(what, &callable.parameters, false)?))
+    });
+    validators.collect()
 }
 
 impl Registry {
@@ -55,9 +89,18 @@ impl Registry {
     ///
     /// # Errors
     /// As [`spec::load_folder`].
-    pub fn from_folder(folder: &Path, options: &CliOptions) -> Result<Self> {
+    pub fn from_folder(folder: &Path, options: &ToolOptions) -> Result<Self> {
         let specs = spec::load_folder(folder)?.into_iter();
-        Self::empty().with_all(specs.map(|spec| Arc::new(CliTool::new(spec, options.clone())) as _))
+        let tools = specs.map(|spec| -> Result<Arc<dyn Tool>> {
+            Ok(match spec {
+                spec::ToolSpec::Cli(spec) => Arc::new(CliTool::new(spec, options.clone())),
+                #[cfg(feature = "mcp")]
+                spec::ToolSpec::Mcp(spec) => Arc::new(super::mcp::McpTool::new(spec, options)?),
+                #[cfg(feature = "http")]
+                spec::ToolSpec::Http(spec) => Arc::new(super::http::HttpTool::new(spec, options)?),
+            })
+        });
+        Self::empty().with_all(tools.collect::<Result<Vec<_>>>()?)
     }
 
     /// These tools and one more.
@@ -76,30 +119,59 @@ impl Registry {
     pub fn with_all(self, tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Result<Self> {
         let mut entries = self.0.entries.clone();
         for tool in tools {
-            let info = Arc::new(tool.info().clone());
-            if entries.contains_key(&info.name) {
+            let entry = Entry::new(tool)?;
+            let name = entry.info.name.clone();
+            if entries.contains_key(&name) {
                 return Err(Error::already_exists(format!(
-                    "there is a tool {} already; rename one of them",
-                    info.name
+                    "there is a tool {name} already; rename one of them"
                 )));
             }
-            let validators = info.callables.iter().map(|callable| {
-                let what = format!("tool {}", called(&info.name, &callable.name));
-                Ok((callable.name.clone(), Validator::new(what, &callable.parameters, false)?))
-            });
-            let validators = validators.collect::<Result<_>>()?;
-            entries.insert(info.name.clone(), Arc::new(Entry { tool, info, validators }));
+            entries.insert(name, Arc::new(entry));
         }
-        Ok(Self(Arc::new(Tools { entries, vectors: Mutex::default() })))
+        Ok(Self(Arc::new(Tools { entries, vectors: search::Vectors::default() })))
     }
 
-    /// Every tool, by name.
+    /// Every tool, by name, as far as it is known without starting anything.
     #[must_use]
     pub fn list(&self) -> Vec<Arc<ToolInfo>> {
         self.0.entries.values().map(|entry| entry.info.clone()).collect()
     }
 
-    /// One tool.
+    /// Every tool as it is for this caller, by name. Servers that have not been
+    /// started are, all at once; one that cannot be says so in its description,
+    /// and has nothing to call.
+    pub async fn list_for(&self, context: &CallContext) -> Vec<Arc<ToolInfo>> {
+        let describe = |entry: &Arc<Entry>| {
+            let entry = Arc::clone(entry);
+            async move {
+                match entry.described(context).await {
+                    Ok((info, _)) => info,
+                    Err(error) => Arc::new(ToolInfo {
+                        description: format!(
+                            "{} (unavailable: {})",
+                            entry.info.description,
+                            error.message()
+                        ),
+                        callables: Vec::new(),
+                        ..(*entry.info).clone()
+                    }),
+                }
+            }
+        };
+        futures::future::join_all(self.0.entries.values().map(describe)).await
+    }
+
+    /// One tool as it is for this caller.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] if there is none of that name; [`Code::Unavailable`] if its
+    /// server cannot be started.
+    pub async fn get_for(&self, name: &str, context: &CallContext) -> Result<Arc<ToolInfo>> {
+        let entry = self.entry(name).ok_or_else(|| self.no_tool(name))?;
+        Ok(entry.described(context).await?.0)
+    }
+
+    /// One tool, as far as it is known without starting anything.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<ToolInfo>> {
         self.entry(name).map(|entry| entry.info.clone())
@@ -119,8 +191,8 @@ impl Registry {
         context: &CallContext,
     ) -> Result<Json> {
         let entry = self.entry(tool).ok_or_else(|| self.no_tool(tool))?;
-        let validator =
-            entry.validators.get(callable).ok_or_else(|| no_callable(&entry.info, callable))?;
+        let (info, validators) = entry.described(context).await?;
+        let validator = validators.get(callable).ok_or_else(|| no_callable(&info, callable))?;
         validator.check(arguments)?;
         let name = called(&entry.info.name, callable);
         refuse_duplicates(&name, arguments)?;
@@ -135,50 +207,6 @@ impl Registry {
             ));
         }
         Ok(answer)
-    }
-
-    /// The tools that come nearest in meaning to a question, best first. An
-    /// empty question is answered with all, by name.
-    ///
-    /// # Errors
-    /// [`Code::InvalidArgument`] if the question is too long; what the embedder says.
-    pub async fn search(
-        &self,
-        query: &str,
-        limit: usize,
-        embedder: &dyn Embedder,
-    ) -> Result<Vec<Arc<ToolInfo>>> {
-        let limit = limit.min(MAX_HITS);
-        if query.len() > MAX_QUERY {
-            return Err(Error::invalid_argument(format!(
-                "the question has {} bytes; use at most {MAX_QUERY}",
-                query.len()
-            )));
-        }
-        if query.trim().is_empty() || self.0.entries.is_empty() || limit == 0 {
-            return Ok(self.list().into_iter().take(limit).collect());
-        }
-        let vectors = self.vectors_of(embedder.model());
-        let texts = || self.0.entries.values().map(|entry| text(&entry.info)).collect();
-        let vectors = vectors.get_or_try_init(|| embedder.embed(texts())).await?;
-        let question = embedder.embed(vec![query.to_owned()]).await?;
-        let Some(question) = question.first() else {
-            return Err(Error::internal("the embedder answered no vector for the question"));
-        };
-        let mut found: Vec<_> = vectors
-            .iter()
-            .map(|vector| similarity(question, vector))
-            .zip(self.0.entries.values())
-            .collect();
-        // Stable, so equals stay in the order of their names.
-        found.sort_by(|a, b| b.0.total_cmp(&a.0));
-        Ok(found.into_iter().take(limit).map(|(_, entry)| entry.info.clone()).collect())
-    }
-
-    fn vectors_of(&self, model: &str) -> Vectors {
-        // Nothing is done under the lock that could leave the map half changed.
-        let mut models = self.0.vectors.lock().unwrap_or_else(PoisonError::into_inner);
-        models.entry(model.to_owned()).or_default().clone()
     }
 
     fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
@@ -235,17 +263,6 @@ fn hint(name: &str, known: &[&str], verb: &str) -> String {
 /// `curl.get`, or `curl` for the tool itself.
 fn called(tool: &ToolName, callable: &str) -> String {
     if callable.is_empty() { tool.to_string() } else { format!("{tool}.{callable}") }
-}
-
-/// What a tool is found by.
-fn text(info: &ToolInfo) -> String {
-    let mut parts = vec![info.name.as_str().replace('_', " "), info.description.clone()];
-    parts.push(info.tags.join(", "));
-    parts.extend(info.callables.iter().map(|callable| callable.description.clone()));
-    // A recipe is often described in the words of its tool.
-    let mut seen = HashSet::new();
-    parts.retain(|part| !part.is_empty() && seen.insert(part.clone()));
-    parts.join(". ")
 }
 
 /// Of two arguments of one name a check could see one and a tool the other.

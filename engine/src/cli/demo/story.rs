@@ -48,7 +48,7 @@ const QUESTION: &str = "ranking of projects by popularity";
 
 pub(super) async fn tell(app: &App, place: &Place, stage: &mut Stage<'_>) -> Result<()> {
     let server = Server::start().await?;
-    let tools = Registry::from_folder(&place.tools(), &app.tool_options())?;
+    let tools = Registry::from_folder(&place.tools(), &app.tool_options()?)?;
     let engine = Engine::builder()
         .runtime(app.runtime().await?)
         .data(place.data())

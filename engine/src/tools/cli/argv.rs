@@ -21,8 +21,16 @@ const MAX_ARGUMENT: usize = 128 * 1024 - 1;
 /// quarter of the stack's, 2 MiB as a rule, which the environment shares.
 const MAX_ARGUMENTS: usize = 1 << 20;
 
-/// The arguments of the command, without its name.
-pub(super) fn build(spec: &CliSpec, callable: &str, arguments: &Json) -> Result<Vec<String>> {
+/// What a call gives to its command.
+pub(super) struct Input {
+    /// The arguments, without the command's name.
+    pub(super) argv: Vec<String>,
+    /// What goes to standard input, if a parameter does.
+    pub(super) stdin: Option<Vec<u8>>,
+}
+
+/// What a call gives to its command.
+pub(super) fn build(spec: &CliSpec, callable: &str, arguments: &Json) -> Result<Input> {
     let given: BTreeMap<String, &RawValue> = serde_json::from_str(arguments.as_str())
         .map_err(|error| Error::invalid_argument(format!("tool {}: {error}", spec.info.name)))?;
     // The registry has checked this; that a preset holds must not hang on one check.
@@ -37,6 +45,7 @@ pub(super) fn build(spec: &CliSpec, callable: &str, arguments: &Json) -> Result<
     }
 
     let mut argv = spec.fixed.clone();
+    let mut stdin = None;
     let mut positionals_begin = None;
     for slot in &spec.slots {
         let own = || spec.values.get(callable)?.get(&slot.name).map(Json::as_str);
@@ -49,7 +58,11 @@ pub(super) fn build(spec: &CliSpec, callable: &str, arguments: &Json) -> Result<
         if slot.place == Place::Positional {
             positionals_begin.get_or_insert(argv.len());
         }
-        writer.put(text, &mut argv)?;
+        if slot.place == Place::Stdin {
+            stdin = Some(writer.whole(text)?.into_bytes());
+        } else {
+            writer.put(text, &mut argv)?;
+        }
     }
     if let Some(at) = positionals_begin.filter(|at| spec.double_dash && *at < argv.len()) {
         argv.insert(at, "--".to_owned());
@@ -64,7 +77,7 @@ pub(super) fn build(spec: &CliSpec, callable: &str, arguments: &Json) -> Result<
             spec.info.name
         )));
     }
-    Ok(argv)
+    Ok(Input { argv, stdin })
 }
 
 /// Writes one slot's value.
@@ -85,14 +98,40 @@ impl Writer<'_> {
             },
             Shape::One => self.put_one(&self.text(value)?, argv)?,
             Shape::Many => {
-                let items: Vec<&RawValue> =
-                    serde_json::from_str(value).map_err(|_| self.refuse("is not a list"))?;
-                for item in items {
-                    self.put_one(&self.text(item.get())?, argv)?;
+                let items = self.items(value)?;
+                match &self.slot.join {
+                    Some(join) if !items.is_empty() => {
+                        if let Some(item) = items.iter().find(|item| item.contains(join.as_str())) {
+                            return Err(self.refuse(&format!(
+                                "has the item {}, which contains {}, what joins them",
+                                crate::id::quoted(item),
+                                crate::id::quoted(join)
+                            )));
+                        }
+                        self.put_one(&items.join(join), argv)?;
+                    }
+                    _ => items.iter().try_for_each(|item| self.put_one(item, argv))?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// A value that is passed on in full: a list as lines, or as the file joins them.
+    fn whole(&self, value: &str) -> Result<String> {
+        match self.slot.shape {
+            Shape::Many => {
+                let join = self.slot.join.as_deref().unwrap_or("\n");
+                Ok(self.items(value)?.join(join))
+            }
+            Shape::One | Shape::Flag => self.text(value).map(Cow::into_owned),
+        }
+    }
+
+    fn items(&self, value: &str) -> Result<Vec<String>> {
+        let items: Vec<&RawValue> =
+            serde_json::from_str(value).map_err(|_| self.refuse("is not a list"))?;
+        items.iter().map(|item| self.text(item.get()).map(Cow::into_owned)).collect()
     }
 
     fn put_one(&self, value: &str, argv: &mut Vec<String>) -> Result<()> {
@@ -108,6 +147,8 @@ impl Writer<'_> {
                 }
                 argv.push(value.to_owned());
             }
+            // Not on the command line.
+            Place::Stdin => {}
             Place::Option { flag, form } => match form {
                 Form::Equals => argv.push(format!("{flag}={value}")),
                 Form::Attached if !value.is_empty() => argv.push(format!("{flag}{value}")),

@@ -6,52 +6,37 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use serde_json::json;
 use tokio::process::Command;
 
-use process::{Finished, Scratch, Stopped};
+use process::{Finished, Stopped};
 
-use super::spec::{CliSpec, Program};
-use super::{CallContext, Tool, ToolInfo};
+use super::program;
+use super::scratch::Scratch;
+use super::secrets::Revealed;
+use super::spec::{CliSpec, Meaning};
+use super::{CallContext, Tool, ToolInfo, ToolOptions};
 use crate::error::{Code, Error, Result};
 use crate::json::Json;
 
 /// The most of a message that a command wrote itself, in characters.
 const MAX_MESSAGE: usize = 300;
 
-/// What command-line tools get from the machine; nothing else of it reaches them.
-#[derive(Debug, Clone)]
-pub struct CliOptions {
-    /// Where commands are looked for, and `PATH` of what is started. Entries
-    /// that are not absolute are passed over. Default: none, so that only
-    /// commands with a path are found.
-    pub search_path: Option<OsString>,
-    /// Where the directories of single calls are made. Default: `/tmp`.
-    pub scratch: PathBuf,
-}
-
-impl Default for CliOptions {
-    fn default() -> Self {
-        Self { search_path: None, scratch: PathBuf::from("/tmp") }
-    }
-}
-
 /// A tool that is a command.
 #[derive(Debug)]
 pub struct CliTool {
     spec: CliSpec,
-    options: CliOptions,
+    options: ToolOptions,
 }
 
 impl CliTool {
     /// A tool as its file describes it. Warns if its command is not there; that
     /// it may be installed later is for calls to find out.
     #[must_use]
-    pub fn new(spec: CliSpec, options: CliOptions) -> Self {
+    pub fn new(spec: CliSpec, options: ToolOptions) -> Self {
         let tool = Self { spec, options };
         if let Err(error) = tool.program() {
             tracing::warn!(tool = %tool.spec.info.name, "{}", error.message());
@@ -61,53 +46,46 @@ impl CliTool {
 
     /// The file to execute, found now.
     fn program(&self) -> Result<PathBuf> {
-        let missing = |command: &str, problem: &str| {
-            Error::unavailable(format!(
-                "tool {}: command {} {problem}; install it, or correct `command` in {}",
-                self.spec.info.name,
-                crate::id::quoted(command),
-                self.spec.file
-            ))
-        };
-        match &self.spec.program {
-            Program::At(path) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                // Absolute, because the call runs in another directory.
-                match std::path::absolute(path) {
-                    Ok(path) if is_executable(&path) => Ok(path),
-                    _ => Err(missing(&name, "is not an executable file")),
-                }
-            }
-            Program::Named(name) => {
-                let path = self.options.search_path.as_deref().unwrap_or_default();
-                std::env::split_paths(path)
-                    .filter(|folder| folder.is_absolute())
-                    .map(|folder| folder.join(name))
-                    .find(|candidate| is_executable(candidate))
-                    .ok_or_else(|| missing(name, "is not on the search path"))
-            }
-        }
+        program::find(&self.spec.program, &self.options, &self.spec.info.name, &self.spec.file)
     }
 
-    fn command(&self, argv: &[String], directory: &Path) -> Result<Command> {
+    async fn command(
+        &self,
+        argv: &[String],
+        directory: &Path,
+        revealed: &mut Revealed<'_>,
+    ) -> Result<Command> {
         let mut command = Command::new(self.program()?);
-        command.args(argv).current_dir(directory).env_clear().env("LANG", "C.UTF-8");
-        if let Some(path) = &self.options.search_path {
-            command.env("PATH", path);
-        }
-        command.envs(&self.spec.env);
+        command.args(argv).current_dir(directory);
+        program::environment(
+            &mut command,
+            &self.options,
+            &self.spec.pass_env,
+            &self.spec.env,
+            revealed,
+        )
+        .await?;
         Ok(command)
+    }
+
+    fn means_answer(&self, status: std::process::ExitStatus) -> bool {
+        let known = status.code().and_then(|code| self.spec.exit_codes.get(&code));
+        known.map_or(status.success(), |known| known.meaning == Meaning::Answer)
     }
 
     fn answer(&self, ended: Result<Finished, Stopped>) -> Result<Json> {
         let name = &self.spec.info.name;
         let file = &self.spec.file;
         match ended {
-            Ok(Finished { status, stdout, .. }) if status.success() => {
+            Ok(Finished { status, stdout, .. }) if self.means_answer(status) => {
                 Json::from_value(&String::from_utf8_lossy(&stdout))
             }
             Ok(Finished { status, stderr, .. }) => {
                 use std::os::unix::process::ExitStatusExt;
+
+                let known = status.code().and_then(|code| self.spec.exit_codes.get(&code));
+                let retryable = known.is_some_and(|known| known.meaning == Meaning::Retry);
+                let meaning = known.map(|known| &known.description).filter(|text| !text.is_empty());
 
                 let stderr = String::from_utf8_lossy(&stderr);
                 let how = match (status.code(), status.signal()) {
@@ -115,11 +93,13 @@ impl CliTool {
                     (None, Some(signal)) => format!("killed by signal {signal}"),
                     (None, None) => "ended".to_owned(),
                 };
+                let meant = meaning.map(|text| format!(" ({text})")).unwrap_or_default();
                 let said = last_line(&stderr).map(|line| format!(": {line}")).unwrap_or_default();
                 let details = json!({
-                    "status": status.code(), "signal": status.signal(), "stderr": stderr, "retryable": false,
+                    "status": status.code(), "signal": status.signal(), "meaning": meaning,
+                    "stderr": stderr, "retryable": retryable,
                 });
-                Err(Error::new(Code::ToolFailed, format!("tool {name}: {how}{said}"))
+                Err(Error::new(Code::ToolFailed, format!("tool {name}: {how}{meant}{said}"))
                     .with_details(details.into()))
             }
             Err(Stopped::TimedOut { stderr }) => {
@@ -166,8 +146,8 @@ impl Tool for CliTool {
         &self.spec.info
     }
 
-    async fn call(&self, callable: &str, arguments: &Json, _context: &CallContext) -> Result<Json> {
-        let argv = argv::build(&self.spec, callable, arguments)?;
+    async fn call(&self, callable: &str, arguments: &Json, context: &CallContext) -> Result<Json> {
+        let input = argv::build(&self.spec, callable, arguments)?;
         let (_scratch, directory) = match &self.spec.cwd {
             Some(cwd) => (None, cwd.clone()),
             None => {
@@ -188,16 +168,13 @@ impl Tool for CliTool {
                 self.spec.info.name, self.spec.file
             )));
         }
-        let command = self.command(&argv, &directory)?;
-        self.answer(process::run(command, self.spec.timeout, self.spec.max_output).await)
+        let secrets = self.options.secrets.as_ref();
+        let mut revealed = Revealed::new(self.spec.info.name.as_str(), secrets, &context.tenant);
+        let command = self.command(&input.argv, &directory, &mut revealed).await?;
+        let ended =
+            process::run(command, input.stdin, self.spec.timeout, self.spec.max_output).await;
+        revealed.scrubber.outcome(self.answer(ended))
     }
-}
-
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-
-    std::fs::metadata(path)
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// The last line that says something, fit for a message.

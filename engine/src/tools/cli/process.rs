@@ -1,14 +1,13 @@
 //! One process, its group, and the end of both.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+use crate::tools::group::Group;
 
 /// How much of the end of standard error is kept.
 pub(super) const STDERR_TAIL: usize = 8 * 1024;
@@ -44,13 +43,17 @@ pub(super) enum Stopped {
 /// is killed: a call leaves nothing behind when its command exits. A process
 /// that moves itself to another group escapes; while it holds standard output
 /// the call is not over, but the time limit still ends that.
+///
+/// `input` is written to its standard input, which is empty without one. That a
+/// command does not read all of it is its own affair.
 pub(super) async fn run(
     mut command: Command,
+    input: Option<Vec<u8>>,
     timeout: Duration,
     max_output: usize,
 ) -> Result<Finished, Stopped> {
     command
-        .stdin(Stdio::null())
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
@@ -63,6 +66,14 @@ pub(super) async fn run(
         return Err(Stopped::Broken(io::Error::other("a pipe is missing")));
     };
 
+    let stdin = child.stdin.take();
+    let write = async {
+        if let (Some(mut stdin), Some(input)) = (stdin, input) {
+            // Closed at the end, so that the command sees one.
+            _ = stdin.write_all(&input).await;
+        }
+        Ok(())
+    };
     let mut said = Vec::new();
     let work = async {
         let exit = async {
@@ -73,8 +84,8 @@ pub(super) async fn run(
             group.kill();
             Ok(status)
         };
-        let (status, stdout, ()) =
-            tokio::try_join!(exit, whole(stdout, max_output), tail(stderr, &mut said))?;
+        let (status, stdout, (), ()) =
+            tokio::try_join!(exit, whole(stdout, max_output), tail(stderr, &mut said), write)?;
         Ok((status, stdout))
     };
     let ended = match tokio::time::timeout(timeout, work).await {
@@ -97,31 +108,6 @@ enum Ended {
     TimedOut,
     TooMuchOutput,
     Broken(io::Error),
-}
-
-/// A process group, killed when this is dropped.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
-    }
-
-    /// Once: later the number may be another group's.
-    fn kill(&mut self) {
-        if let Some(group) = self.0.take()
-            && let Err(error) = kill_process_group(group, Signal::KILL)
-            && error != rustix::io::Errno::SRCH
-        {
-            tracing::warn!(%error, group = group.as_raw_nonzero(), "process group not killed");
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 /// All of a stream, counted while it is read.
@@ -149,40 +135,5 @@ async fn tail(mut stream: impl AsyncRead + Unpin, kept: &mut Vec<u8>) -> Result<
         }
         let excess = kept.len().saturating_sub(STDERR_TAIL);
         kept.drain(..excess);
-    }
-}
-
-/// A directory of one call's own, removed with everything in it on drop.
-pub(super) struct Scratch(PathBuf);
-
-impl Scratch {
-    /// Creates one, for nobody else to enter.
-    pub(super) fn new(within: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        loop {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = within.join(format!("repertoire-{}-{number}", std::process::id()));
-            // Fails on whatever is there already, a symbolic link included, so
-            // that a name which can be guessed gives nobody anything.
-            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self(path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, path = %self.0.display(), "scratch directory not removed");
-        }
     }
 }

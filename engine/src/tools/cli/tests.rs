@@ -10,10 +10,25 @@ use serde_json::{Value, json};
 use crate::error::{Code, Error, Result};
 use crate::id::TenantId;
 use crate::json::Json;
-use crate::tools::{CallContext, CliOptions, Registry};
+use crate::tools::secrets::{Secret, SecretMap, SecretName};
+use crate::tools::{CallContext, Registry, ToolOptions};
 
-fn options(scratch: &Path) -> CliOptions {
-    CliOptions { search_path: Some("relative:/usr/bin:/bin".into()), scratch: scratch.to_owned() }
+fn options(scratch: &Path) -> ToolOptions {
+    ToolOptions {
+        search_path: Some("relative:/usr/bin:/bin".into()),
+        scratch: scratch.to_owned(),
+        ..options_with_secrets()
+    }
+}
+
+fn options_with_secrets() -> ToolOptions {
+    let secret = Secret::new("canary-token-1").unwrap();
+    let secrets = SecretMap::default().with(SecretName::new("TOKEN").unwrap(), secret);
+    ToolOptions {
+        variables: [("PASSED".into(), "on".into()), ("KEPT".into(), "back".into())].into(),
+        secrets: std::sync::Arc::new(secrets),
+        ..ToolOptions::default()
+    }
 }
 
 fn context() -> CallContext {
@@ -363,4 +378,62 @@ async fn many_at_once() {
         assert_eq!(call("probe.print", json!({ "text": text })).await.unwrap(), json!(text));
     });
     futures::future::join_all(calls).await;
+}
+
+/// A parameter that is read, and statuses that mean something else than usual.
+#[tokio::test]
+async fn standard_input_and_statuses() {
+    let grep = "name: grep\ncommand: grep\nexit_codes:\n  1: {means: answer, description: nothing was found}\n  \
+                2: {means: retry, description: trouble}\nschema:\n  options:\n    word: {flag: -e, required: true}\n    \
+                text: {type: string, stdin: true}\n    lines: {type: array, flag: --include, join: ','}\n";
+    let text = json!({"word": "b", "text": "abc\nxyz\n-b-\n"});
+    assert_eq!(call_of(grep, "grep", text).await.unwrap(), json!("abc\n-b-\n"));
+    assert_eq!(call_of(grep, "grep", json!({"word": "q", "text": "a"})).await.unwrap(), json!(""));
+    let error = call_of(grep, "grep", json!({"word": "[", "text": "a"})).await.unwrap_err();
+    assert!(error.message().contains("exit status 2 (trouble)"), "{error}");
+    assert_eq!(details(&error)["retryable"], json!(true));
+    let error = call_of(grep, "grep", json!({"word": "b", "lines": ["a,b"]})).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+
+    // More than a pipe holds, both ways at once.
+    let cat = "name: cat\ncommand: cat\nschema: {options: {text: {stdin: true}}}\n";
+    let long = "x".repeat(1 << 20);
+    assert_eq!(call_of(cat, "cat", json!({"text": long})).await.unwrap(), json!(long));
+    // One that does not read it is not waited for, and without it there is none.
+    let echo = "name: x\ncommand: echo\nargs: [hi]\nschema: {options: {text: {type: array, stdin: true}}}\n";
+    assert_eq!(call_of(echo, "x", json!({"text": ["a", "b"]})).await.unwrap(), json!("hi\n"));
+    let lines = "name: x\ncommand: cat\nschema: {options: {text: {type: array, stdin: true}}}\n";
+    assert_eq!(call_of(lines, "x", json!({"text": ["a", 2]})).await.unwrap(), json!("a\n2"));
+    assert_eq!(call_of(lines, "x", json!({})).await.unwrap(), json!(""));
+    // A list in one argument.
+    let joined =
+        "name: x\ncommand: echo\nschema: {options: {a: {type: array, flag: --a, join: ','}}}\n";
+    assert_eq!(call_of(joined, "x", json!({"a": ["b", 1]})).await.unwrap(), json!("--a=b,1\n"));
+}
+
+/// A command gets the secret and what is passed on; whoever called sees neither the one nor the rest.
+#[tokio::test]
+async fn secrets_reach_the_command_only() {
+    let file = "name: x\ncommand: sh\nargs: [-c, 'env; printf %s \"$KEY\" | base64; echo \"$KEY\" >&2; exit $STATUS']\n\
+                env: {KEY: {secret: TOKEN}, BOTH: {secret: TOKEN, before: 'k='}, STATUS: 0}\npass_env: [PASSED, NOT_THERE]\n";
+    let seen = call_of(file, "x", json!({})).await.unwrap();
+    let seen = seen.as_str().unwrap();
+    assert!(
+        seen.contains("KEY=[secret TOKEN]\n") && seen.contains("BOTH=k=[secret TOKEN]\n"),
+        "{seen}"
+    );
+    assert!(
+        seen.contains("PASSED=on\n") && !seen.contains("KEPT") && !seen.contains("NOT_THERE"),
+        "{seen}"
+    );
+    assert!(!seen.contains("canary") && !seen.contains("Y2FuYXJ5"), "{seen}");
+    let error = call_of(&file.replace("STATUS: 0", "STATUS: 4"), "x", json!({})).await.unwrap_err();
+    let all = format!("{} {:?} {}", error.chain(), error, details(&error));
+    assert!(all.contains("[secret TOKEN]") && !all.contains("canary"), "{all}");
+    // The control: the command does get it.
+    let told = "name: x\ncommand: sh\nargs: [-c, 'printf %s \"$KEY\" | wc -c']\nenv: {KEY: {secret: TOKEN}}\n";
+    assert_eq!(call_of(told, "x", json!({})).await.unwrap().as_str().unwrap().trim(), "14");
+    let none = "name: x\ncommand: true\nenv: {KEY: {secret: NONE}}\n";
+    let error = call_of(none, "x", json!({})).await.unwrap_err();
+    assert!(error.message().contains("there is no secret NONE"), "{error}");
 }

@@ -1,7 +1,9 @@
 use async_trait::async_trait;
 
 use super::*;
+use crate::embed::{Embedder, Vector};
 use crate::id::TenantId;
+use crate::search::MAX_QUERY;
 use crate::tools::function;
 use crate::workflow::Parameter;
 
@@ -79,7 +81,8 @@ async fn recipes_that_are_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let file = "name: x\ncommand: echo\nraw: false\nrecipes: {get: {}, head: {}}";
     std::fs::write(folder.path().join("x.yaml"), file).unwrap();
-    let tools = Registry::from_folder(folder.path(), &CliOptions::default()).unwrap();
+    let tools =
+        Registry::from_folder(folder.path(), &crate::tools::ToolOptions::default()).unwrap();
     let message = async |callable: &str| {
         let answer = tools.call("x", callable, &Json::empty_object(), &context()).await;
         answer.unwrap_err().message().to_owned()
@@ -157,7 +160,7 @@ async fn search_ranks_by_meaning_and_keeps_its_vectors() {
 
     let (tools, words) = (registry(), Words::default());
     let names = async |query: &str, limit| -> Vec<String> {
-        let found = tools.search(query, limit, &words).await.unwrap();
+        let found = tools.search(query, limit, &words, &context()).await.unwrap();
         found.iter().map(|info| info.name.to_string()).collect()
     };
     assert_eq!(names("is it warm in the city", 1).await, ["weather"]);
@@ -167,6 +170,6 @@ async fn search_ranks_by_meaning_and_keeps_its_vectors() {
     assert_eq!(words.0.load(std::sync::atomic::Ordering::Relaxed), 6);
     assert_eq!(names(" ", 2).await, ["curl", "sort"]);
     assert_eq!(names("http", 0).await, Vec::<String>::new());
-    assert!(tools.search(&"x".repeat(MAX_QUERY + 1), 1, &words).await.is_err());
-    assert!(Registry::empty().search("x", 1, &words).await.unwrap().is_empty());
+    assert!(tools.search(&"x".repeat(MAX_QUERY + 1), 1, &words, &context()).await.is_err());
+    assert!(Registry::empty().search("x", 1, &words, &context()).await.unwrap().is_empty());
 }

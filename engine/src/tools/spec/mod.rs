@@ -1,12 +1,20 @@
-//! Tool files: YAML to [`CliSpec`], every mistake with its file, line and column.
+//! Tool files: YAML to [`ToolSpec`], every mistake with its file, line and column.
 //!
 //! The format is that of py-code-mode, whose users' files load unchanged, with
 //! a few keys of our own; `docs/tools.md` describes all of it.
 
 mod authored;
+mod common;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 mod parse;
 mod resolve;
+#[cfg(feature = "schemars")]
+pub mod schema;
 mod slots;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::id::ToolName;
 use crate::json::Json;
 use crate::tools::ToolInfo;
+use crate::tools::secrets::Text;
 
 /// The largest tool file, in bytes. Real ones have two to five thousand.
 pub const MAX_FILE: u64 = 64 * 1024;
@@ -29,6 +38,34 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many bytes a call may print if its file does not say: more than a model
 /// can read, and little enough to hold for many calls at once.
 pub const DEFAULT_MAX_OUTPUT: usize = 4 << 20;
+
+/// What a tool file describes, by its `type`.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a few are made when a folder is loaded")]
+pub enum ToolSpec {
+    /// `type: cli`, or none: a command.
+    Cli(CliSpec),
+    /// `type: mcp`: the tools of an MCP server.
+    #[cfg(feature = "mcp")]
+    Mcp(mcp::McpSpec),
+    /// `type: http`: the endpoints of a web service.
+    #[cfg(feature = "http")]
+    Http(http::HttpSpec),
+}
+
+impl ToolSpec {
+    /// The tool's name.
+    #[must_use]
+    pub const fn name(&self) -> &ToolName {
+        match self {
+            Self::Cli(spec) => &spec.info.name,
+            #[cfg(feature = "mcp")]
+            Self::Mcp(spec) => &spec.info.name,
+            #[cfg(feature = "http")]
+            Self::Http(spec) => &spec.info.name,
+        }
+    }
+}
 
 /// A command-line tool as its file describes it, checked and complete.
 #[derive(Debug, Clone)]
@@ -53,9 +90,33 @@ pub struct CliSpec {
     /// How many bytes a call may print on standard output.
     pub max_output: usize,
     /// The environment, besides `PATH` and `LANG`.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Text>,
+    /// Variables of the host's environment that reach the command.
+    pub pass_env: Vec<String>,
+    /// What exit statuses mean, where it is not that 0 is success and all else failure.
+    pub exit_codes: BTreeMap<i32, ExitCode>,
     /// Where calls run; each in a fresh directory of its own if `None`.
     pub cwd: Option<PathBuf>,
+}
+
+/// What an exit status means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExitCode {
+    /// What it means.
+    pub meaning: Meaning,
+    /// In words; empty if the file has none.
+    pub description: String,
+}
+
+/// What an exit status means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// What was printed is the answer.
+    Answer,
+    /// An error.
+    Error,
+    /// An error that may be gone if the call is made again.
+    Retry,
 }
 
 /// The program that a tool starts.
@@ -79,6 +140,8 @@ pub struct Slot {
     /// Whether a caller's value may begin with `@`, which to many commands
     /// means "read this file".
     pub allow_at: bool,
+    /// What joins the values of a list into one; without it an option is repeated.
+    pub join: Option<String>,
 }
 
 /// Where a value goes.
@@ -93,6 +156,8 @@ pub enum Place {
     },
     /// After the options.
     Positional,
+    /// To standard input.
+    Stdin,
 }
 
 /// How an option and its value are joined. In the first two they are one
@@ -127,21 +192,21 @@ pub enum Shape {
 /// [`Code::NotFound`](crate::error::Code::NotFound) if there is no such folder;
 /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) with every
 /// mistake in every file, or if two files name one tool.
-pub fn load_folder(folder: &Path) -> Result<Vec<CliSpec>> {
+pub fn load_folder(folder: &Path) -> Result<Vec<ToolSpec>> {
     let (mut specs, mut mistakes) = (Vec::new(), Vec::new());
     let mut named: BTreeMap<ToolName, PathBuf> = BTreeMap::new();
     for path in tool_files(folder)? {
         match load_file(&path) {
             Err(error) => mistakes.push(error.chain()),
-            Ok(spec) => match named.get(&spec.info.name) {
+            Ok(spec) => match named.get(spec.name()) {
                 Some(other) => mistakes.push(format!(
                     "{}: there is a tool {} in {} already; rename one of them",
                     path.display(),
-                    spec.info.name,
+                    spec.name(),
                     other.display()
                 )),
                 None => {
-                    named.insert(spec.info.name.clone(), path);
+                    named.insert(spec.name().clone(), path);
                     specs.push(spec);
                 }
             },
@@ -159,7 +224,7 @@ pub fn load_folder(folder: &Path) -> Result<Vec<CliSpec>> {
 ///
 /// # Errors
 /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument), with file, line and column.
-pub fn load_file(path: &Path) -> Result<CliSpec> {
+pub fn load_file(path: &Path) -> Result<ToolSpec> {
     parse::file(path)
 }
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::{Location, MergeKeyPolicy, MessageFormatter, UserMessageFormatter};
 
 use super::authored::{Kind, ToolFile};
-use super::{CliSpec, MAX_FILE, resolve};
+use super::{MAX_FILE, ToolSpec, resolve};
 use crate::error::{Error, Result};
 use crate::id::quoted;
 use crate::schema::nearest;
@@ -40,51 +40,60 @@ impl Source<'_> {
 }
 
 /// Reads one tool file.
-pub(super) fn file(path: &Path) -> Result<CliSpec> {
+pub(super) fn file(path: &Path) -> Result<ToolSpec> {
     let source = Source { path };
-    let text = read(&source)?;
+    let text = read(&source, MAX_FILE)?;
     // Which adapter the file is for comes first, so that a file for another one
     // gets that answer and not a complaint about a key that is right there.
+    #[cfg_attr(
+        all(feature = "mcp", feature = "http"),
+        allow(unused_variables, reason = "for a type that this build has not")
+    )]
     let Kind { name, kind } = yaml(&source, &text)?;
-    if let Some(kind) = kind {
-        match kind.value.as_str() {
-            "cli" => {}
-            "mcp" | "http" => {
-                return Err(source.refuse(
-                    kind.referenced,
-                    format!(
-                        "tool {} is of type {}, which is not supported yet in this version; \
-                         move the file out of the folder",
-                        quoted(&name),
-                        kind.value
-                    ),
-                ));
-            }
-            other => {
-                return Err(source.refuse(
-                    kind.referenced,
-                    format!("{} is not a type of tool{}", quoted(other), hint(other, &["cli"])),
-                ));
-            }
-        }
+    let Some(kind) = kind.filter(|kind| kind.value != "cli") else {
+        let authored: ToolFile = yaml(&source, &text)?;
+        return resolve::tool(&source, authored).map(ToolSpec::Cli);
+    };
+    match kind.value.as_str() {
+        #[cfg(feature = "mcp")]
+        "mcp" => super::mcp::tool(&source, yaml(&source, &text)?).map(ToolSpec::Mcp),
+        #[cfg(feature = "http")]
+        "http" => super::http::tool(&source, yaml(&source, &text)?).map(ToolSpec::Http),
+        #[cfg(not(all(feature = "mcp", feature = "http")))]
+        "mcp" | "http" => Err(source.refuse(
+            kind.referenced,
+            format!(
+                "tool {} is of type {kind}, and this program was built without its cargo feature \
+                 {kind}",
+                quoted(&name),
+                kind = kind.value
+            ),
+        )),
+        other => Err(source.refuse(
+            kind.referenced,
+            format!(
+                "{} is not a type of tool{}",
+                quoted(other),
+                hint(other, &["cli", "mcp", "http"])
+            ),
+        )),
     }
-    let authored: ToolFile = yaml(&source, &text)?;
-    resolve::tool(&source, authored)
 }
 
-fn read(source: &Source<'_>) -> Result<String> {
+/// A file's text, if it is not larger than it may be.
+pub(super) fn read(source: &Source<'_>, max: u64) -> Result<String> {
     let unreadable = |error: std::io::Error| {
         Error::invalid_argument(format!("{}: cannot be read", source.path.display()))
             .with_source(error)
     };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(source.path).map_err(unreadable)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
+    file.take(max + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > max {
         return Err(Error::invalid_argument(format!(
-            "{}: larger than {} KiB, the most that a tool file may have",
+            "{}: larger than {} KiB, the most that it may have",
             source.path.display(),
-            MAX_FILE / 1024
+            max / 1024
         )));
     }
     String::from_utf8(bytes).map_err(|error| {
@@ -98,18 +107,38 @@ fn read(source: &Source<'_>) -> Result<String> {
 }
 
 fn yaml<T: DeserializeOwned>(source: &Source<'_>, text: &str) -> Result<T> {
+    within(source, text, MAX_NODES, MAX_DEPTH)
+}
+
+/// A document of another format, which may be larger than a tool file.
+#[cfg(feature = "http")]
+pub(super) fn large<T: DeserializeOwned>(
+    source: &Source<'_>,
+    text: &str,
+    max_bytes: u64,
+) -> Result<T> {
+    // A node a few bytes, as in the densest documents.
+    within(source, text, usize::try_from(max_bytes / 4).unwrap_or(MAX_NODES), 64)
+}
+
+fn within<T: DeserializeOwned>(
+    source: &Source<'_>,
+    text: &str,
+    max_nodes: usize,
+    max_depth: usize,
+) -> Result<T> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         // A key of one mapping that comes from another is a puzzle in review.
         merge_keys: MergeKeyPolicy::Error,
         reject_unsupported_tags: true,
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_NODES },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: max_nodes },
         budget: serde_saphyr::budget! {
-            max_nodes: MAX_NODES,
-            max_events: 2 * MAX_NODES,
-            max_depth: MAX_DEPTH,
-            flow_nesting_limit: MAX_DEPTH,
-            max_recorded_anchor_events: 2 * MAX_NODES,
+            max_nodes: max_nodes,
+            max_events: 2 * max_nodes,
+            max_depth: max_depth,
+            flow_nesting_limit: max_depth,
+            max_recorded_anchor_events: 2 * max_nodes,
             max_documents: 1,
         },
     };

@@ -2,31 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
-use super::authored::{Entries, Param, Recipe, ToolFile};
+use super::authored::{Entries, ExitCode as AuthoredExitCode, Param, Recipe, ToolFile};
 use super::parse::{Source, hint};
 use super::slots::{self, Declared};
-use super::{CliSpec, DEFAULT_MAX_OUTPUT, DEFAULT_TIMEOUT, Program};
+use super::{CliSpec, ExitCode, Meaning, common};
 use crate::error::Result;
 use crate::id::{ToolName, quoted};
 use crate::json::Json;
 use crate::tools::{Callable, ToolInfo};
 use crate::workflow::Parameter;
 
-/// The longest time limit, a day: beyond it a limit is none.
-const MAX_TIMEOUT: f64 = 86_400.0;
-
-/// The largest output cap.
-const MAX_OUTPUT: u64 = 64 << 20;
-
 /// Checks and completes a tool.
 pub(super) fn tool(source: &Source<'_>, file: ToolFile) -> Result<CliSpec> {
-    let name = ToolName::new(file.name.value.replace('-', "_"))
-        .map_err(|error| source.refuse(file.name.referenced, error))?;
+    let name = common::name(source, &file.name)?;
     let description = file.description.unwrap_or_default();
     let slots = slots::resolve(source, file.schema.unwrap_or_default())?;
 
@@ -70,15 +62,17 @@ pub(super) fn tool(source: &Source<'_>, file: ToolFile) -> Result<CliSpec> {
 
     let folder = source.path.parent().map(PathBuf::from).unwrap_or_default();
     Ok(CliSpec {
-        program: program(source, file.command.as_ref(), &file.name, &folder)?,
-        file: source.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        fixed: fixed(source, file.args.unwrap_or_default())?,
+        program: common::program(source, file.command.as_ref(), &file.name, &folder)?,
+        file: common::file_name(source),
+        fixed: common::fixed(source, file.args.unwrap_or_default())?,
         slots: slots.into_iter().map(|declared| declared.slot).collect(),
         double_dash: file.double_dash.unwrap_or(false),
         values,
-        timeout: timeout(source, file.timeout)?,
-        max_output: max_output(source, file.max_output)?,
-        env: env(source, file.env)?,
+        timeout: common::timeout(source, file.timeout)?,
+        max_output: common::max_output(source, file.max_output)?,
+        env: common::env(source, file.env)?,
+        pass_env: common::pass_env(source, file.pass_env)?,
+        exit_codes: exit_codes(source, file.exit_codes)?,
         cwd: file.cwd.map(|cwd| folder.join(cwd.value)),
         info: ToolInfo { name, description, tags: file.tags.unwrap_or_default(), callables },
     })
@@ -199,88 +193,32 @@ fn recipe_name(source: &Source<'_>, key: &Spanned<String>) -> Result<String> {
     ))
 }
 
-fn program(
+fn exit_codes(
     source: &Source<'_>,
-    command: Option<&Spanned<String>>,
-    name: &Spanned<String>,
-    folder: &std::path::Path,
-) -> Result<Program> {
-    let command = command.unwrap_or(name);
-    let (text, at) = (command.value.as_str(), command.referenced);
-    if text.is_empty() || text.contains('\0') {
-        return Err(source.refuse(at, "command names no program"));
+    entries: Option<Entries<AuthoredExitCode>>,
+) -> Result<BTreeMap<i32, ExitCode>> {
+    const MEANINGS: [&str; 3] = ["answer", "error", "retry"];
+    let mut codes = BTreeMap::new();
+    for (status, code) in entries.map(|entries| entries.0).unwrap_or_default() {
+        let number = status.value.parse().ok().filter(|number| (0..=255).contains(number));
+        let number = number.ok_or_else(|| {
+            source.refuse(status.referenced, "an exit status is a number from 0 to 255")
+        })?;
+        let meaning = match code.means.as_ref().map(|means| means.value.as_str()) {
+            Some("answer") => Meaning::Answer,
+            None | Some("error") => Meaning::Error,
+            Some("retry") => Meaning::Retry,
+            Some(other) => {
+                let at = code.means.as_ref().map_or(status.referenced, |means| means.referenced);
+                let problem =
+                    format!("{} is not a meaning{}", quoted(other), hint(other, &MEANINGS));
+                return Err(source.refuse(at, problem));
+            }
+        };
+        let description = code.description.unwrap_or_default();
+        codes.insert(number, ExitCode { meaning, description });
     }
-    if text.contains('/') {
-        return Ok(Program::At(folder.join(text)));
-    }
-    if text.contains(char::is_whitespace) {
-        let first = text.split_whitespace().next().unwrap_or_default();
-        return Err(source.refuse(
-            at,
-            format!(
-                "command is one program, and no shell reads it; write command: {first} and the \
-                 rest as a list under args"
-            ),
-        ));
-    }
-    Ok(Program::Named(text.to_owned()))
-}
-
-fn fixed(source: &Source<'_>, arguments: Vec<Spanned<String>>) -> Result<Vec<String>> {
-    let checked = arguments.into_iter().map(|argument| {
-        if argument.value.contains('\0') {
-            return Err(
-                source.refuse(argument.referenced, "an argument cannot contain a null byte")
-            );
-        }
-        Ok(argument.value)
-    });
-    checked.collect()
-}
-
-fn timeout(source: &Source<'_>, seconds: Option<Spanned<f64>>) -> Result<Duration> {
-    let Some(seconds) = seconds else { return Ok(DEFAULT_TIMEOUT) };
-    if seconds.value > 0.0 && seconds.value <= MAX_TIMEOUT {
-        return Ok(Duration::from_secs_f64(seconds.value));
-    }
-    Err(source.refuse(
-        seconds.referenced,
-        format!("timeout is {}; use seconds, more than 0 and at most {MAX_TIMEOUT}", seconds.value),
-    ))
-}
-
-fn max_output(source: &Source<'_>, bytes: Option<Spanned<u64>>) -> Result<usize> {
-    let Some(bytes) = bytes else { return Ok(DEFAULT_MAX_OUTPUT) };
-    match usize::try_from(bytes.value) {
-        Ok(cap) if (1..=MAX_OUTPUT).contains(&bytes.value) => Ok(cap),
-        _ => Err(source.refuse(
-            bytes.referenced,
-            format!("max_output is {}; use bytes, 1 to {MAX_OUTPUT}", bytes.value),
-        )),
-    }
-}
-
-fn env(
-    source: &Source<'_>,
-    entries: Option<Entries<Spanned<String>>>,
-) -> Result<BTreeMap<String, String>> {
-    let mut env = BTreeMap::new();
-    for (name, value) in entries.map(|entries| entries.0).unwrap_or_default() {
-        if name.value.is_empty() || name.value.contains(['=', '\0']) || value.value.contains('\0') {
-            return Err(source.refuse(name.referenced, "not an environment variable"));
-        }
-        if value.value.contains("${") {
-            return Err(source.refuse(
-                value.referenced,
-                format!(
-                    "{} is taken as it is written, and ${{...}} would stay in it; write the value",
-                    name.value
-                ),
-            ));
-        }
-        env.insert(name.value, value.value);
-    }
-    Ok(env)
+    Ok(codes)
 }
 
 /// The JSON text of a value that a file gives, for messages.

@@ -27,7 +27,7 @@ const TYPES: [(&str, Kind); 10] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     String,
     Integer,
     Number,
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    const fn schema_type(self) -> &'static str {
+    pub(super) const fn schema_type(self) -> &'static str {
         match self {
             Self::String => "string",
             Self::Integer => "integer",
@@ -71,6 +71,11 @@ pub(super) fn resolve(source: &Source<'_>, schema: Schema) -> Result<Vec<Declare
         if declared.iter().any(|other| other.slot.name == new.slot.name) {
             return Err(source.refuse(at, format!("two parameters are called {}", new.slot.name)));
         }
+        let second = new.slot.place == Place::Stdin
+            && declared.iter().any(|other| other.slot.place == Place::Stdin);
+        if second {
+            return Err(source.refuse(at, "one parameter at most goes to standard input"));
+        }
         declared.push(new);
         Ok(())
     };
@@ -85,17 +90,28 @@ pub(super) fn resolve(source: &Source<'_>, schema: Schema) -> Result<Vec<Declare
 
 fn option(source: &Source<'_>, key: &Spanned<String>, spec: OptionSpec) -> Result<Declared> {
     let name = parameter_name(source, key)?;
-    let flag = flag(source, key, spec.short.as_ref(), spec.flag.as_ref())?;
-    let form = form(source, &flag, spec.form.as_ref(), spec.allow_dash.as_ref())?;
-    declare(
+    let stdin = spec.stdin.as_ref().is_some_and(|stdin| stdin.value);
+    let place = if stdin {
+        if let Some(flag) = spec.short.as_ref().or(spec.flag.as_ref()).or(spec.form.as_ref()) {
+            let problem = "what goes to standard input has no option: leave out stdin, or short, flag and form";
+            return Err(source.refuse(flag.referenced, problem));
+        }
+        Place::Stdin
+    } else {
+        let flag = flag(source, key, spec.short.as_ref(), spec.flag.as_ref())?;
+        let form = form(source, &flag, spec.form.as_ref(), spec.allow_dash.as_ref())?;
+        Place::Option { flag, form }
+    };
+    let declared = declare(
         source,
         Draft {
             at: key.referenced,
             slot: |shape| Slot {
                 name,
-                place: Place::Option { flag, form },
+                place,
                 shape,
                 allow_at: spec.allow_at.unwrap_or(false),
+                join: spec.join.as_ref().map(|join| join.value.clone()),
             },
             positional: false,
             kind: spec.kind,
@@ -106,7 +122,14 @@ fn option(source: &Source<'_>, key: &Spanned<String>, spec: OptionSpec) -> Resul
             choices: spec.choices,
             pattern: spec.pattern,
         },
-    )
+    )?;
+    if let Some(join) = spec.join.filter(|_| declared.slot.shape != Shape::Many) {
+        return Err(source.refuse(join.referenced, "join is for type: array"));
+    }
+    if stdin && declared.slot.shape == Shape::Flag {
+        return Err(source.refuse(key.referenced, "what goes to standard input cannot be boolean"));
+    }
+    Ok(declared)
 }
 
 fn positional(source: &Source<'_>, spec: Positional) -> Result<Declared> {
@@ -118,6 +141,7 @@ fn positional(source: &Source<'_>, spec: Positional) -> Result<Declared> {
             place: Place::Positional,
             shape,
             allow_at: spec.allow_at.unwrap_or(false),
+            join: None,
         },
         positional: true,
         kind: spec.kind,
@@ -235,7 +259,12 @@ impl Declared {
     }
 }
 
-fn fits(source: &Source<'_>, name: &str, schema: &Value, value: &Spanned<Value>) -> Result<()> {
+pub(super) fn fits(
+    source: &Source<'_>,
+    name: &str,
+    schema: &Value,
+    value: &Spanned<Value>,
+) -> Result<()> {
     let validator = jsonschema::validator_for(schema)
         .map_err(|error| source.refuse(value.referenced, format!("{name}: {error}")))?;
     match validator.iter_errors(&value.value).next() {
@@ -294,7 +323,7 @@ fn kind(source: &Source<'_>, named: Option<&Spanned<String>>) -> Result<Kind> {
     named.map_or(Ok(Kind::String), |named| type_named(source, named))
 }
 
-fn type_named(source: &Source<'_>, named: &Spanned<String>) -> Result<Kind> {
+pub(super) fn type_named(source: &Source<'_>, named: &Spanned<String>) -> Result<Kind> {
     TYPES.iter().find(|(name, _)| *name == named.value).map(|(_, kind)| *kind).ok_or_else(|| {
         let known: Vec<_> = TYPES.iter().map(|(name, _)| *name).collect();
         source.refuse(
@@ -305,7 +334,7 @@ fn type_named(source: &Source<'_>, named: &Spanned<String>) -> Result<Kind> {
 }
 
 /// `dry-run` is `dry_run` to a caller.
-fn parameter_name(source: &Source<'_>, key: &Spanned<String>) -> Result<String> {
+pub(super) fn parameter_name(source: &Source<'_>, key: &Spanned<String>) -> Result<String> {
     let name = key.value.replace('-', "_");
     let well_formed = !name.is_empty()
         && name.len() <= MAX_NAME

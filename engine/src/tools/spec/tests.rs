@@ -8,7 +8,12 @@ fn load(text: impl AsRef<[u8]>) -> Result<CliSpec, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tool.yaml");
     std::fs::write(&path, text).unwrap();
-    load_file(&path).map_err(|error| {
+    let loaded = load_file(&path).map(|spec| match spec {
+        ToolSpec::Cli(spec) => spec,
+        #[cfg(any(feature = "http", feature = "mcp"))]
+        other => panic!("{other:?}"),
+    });
+    loaded.map_err(|error| {
         assert_eq!(error.code(), Code::InvalidArgument, "{error}");
         error.chain().replace(&format!("{}/", folder.path().display()), "")
     })
@@ -96,7 +101,7 @@ fn the_format_of_py_code_mode() {
     assert_eq!(names, ["", "get", "all"]);
     let flags = spec.slots.iter().map(|slot| match &slot.place {
         Place::Option { flag, form } => format!("{flag} {form:?}"),
-        Place::Positional => slot.name.clone(),
+        Place::Positional | Place::Stdin => slot.name.clone(),
     });
     assert_eq!(
         flags.collect::<Vec<_>>(),
@@ -219,15 +224,15 @@ fn aliases_that_explode_are_refused_at_once() {
 }
 
 #[test]
-fn other_adapters_are_refused_by_name_and_line() {
-    refused(&[
-        (
-            "name: web\ntype: mcp\ntransport: stdio\ncommand: uvx\nargs: [a]",
-            "tool.yaml:2:7: tool \"web\" is of type mcp, which is not supported yet in this version",
-        ),
-        ("type: http\nname: web\nbase_url: x", "tool.yaml:1:7: tool \"web\" is of type http"),
-        ("name: web\ntype: clu", "tool.yaml:2:7: \"clu\" is not a type of tool; did you mean cli?"),
-    ]);
+fn a_type_that_there_is_not() {
+    refused(&[(
+        "name: web\ntype: clu",
+        "tool.yaml:2:7: \"clu\" is not a type of tool; did you mean cli?",
+    )]);
+    #[cfg(not(feature = "mcp"))]
+    refused(&[("name: web\ntype: mcp\ncommand: x", "built without its cargo feature mcp")]);
+    #[cfg(not(feature = "http"))]
+    refused(&[("name: web\ntype: http\nbase_url: x", "built without its cargo feature http")]);
     assert!(load("name: web\ntype: cli").is_ok());
 }
 
@@ -258,6 +263,16 @@ fn values_that_mean_nothing_are_refused() {
         (&option("form: equal"), "\"equal\" is not a form; did you mean equals?"),
         (&option("allow_dash: true"), "allow_dash is for form: separate"),
         (&option("items: string"), "items is for type: array"),
+        (&option("join: ','"), "join is for type: array"),
+        (&option("stdin: true, short: a"), "what goes to standard input has no option"),
+        (&option("stdin: true, type: boolean"), "what goes to standard input cannot be boolean"),
+        ("name: x\nexit_codes: {x: {}}", "an exit status is a number"),
+        ("name: x\nexit_codes: {1: {means: anser}}", "did you mean answer?"),
+        ("name: x\nexit_codes: {1: {mean: answer}}", "did you mean means?"),
+        ("name: x\npass_env: [A=]", "not the name of an environment variable"),
+        ("name: x\nenv: {A: {secret: b}}", "is not a secret's name"),
+        ("name: x\nenv: {A: {secrte: B}}", "secrte"),
+        ("name: x\nenv: {A: 1.10}", "needs quotes"),
         (&option("type: array, items: boolean"), "items are strings or numbers"),
         (&option("type: integer, default: x"), "\"x\" does not fit a"),
         (&option("choices: []"), "choices needs one at least"),
@@ -313,7 +328,7 @@ fn a_folder_is_read_in_the_order_of_its_names() {
     write("README.md", "not a tool");
     write(".hidden.yaml", "not: a tool");
     let names = |folder: &Path| -> Vec<_> {
-        load_folder(folder).unwrap().iter().map(|spec| spec.info.name.to_string()).collect()
+        load_folder(folder).unwrap().iter().map(|spec| spec.name().to_string()).collect()
     };
     assert_eq!(names(folder.path()), ["second", "first"]);
 
@@ -343,5 +358,40 @@ fn the_shipped_tools_and_the_fixtures_are_in_order() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for folder in ["tools", "tests/fixtures/tools"] {
         assert!(!load_folder(&root.join(folder)).unwrap().is_empty(), "{folder}");
+    }
+}
+
+/// The published schema is what the code says; `repertoire tools schema` writes it.
+#[cfg(all(feature = "schemars", feature = "http", feature = "mcp"))]
+#[test]
+fn the_published_schema_is_fresh_and_accepts_what_is_shipped() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let schema: serde_json::Value = schema::tool_file().to().unwrap();
+    let published = std::fs::read_to_string(root.join("docs/tool-file.schema.json")).unwrap();
+    let published: serde_json::Value = serde_json::from_str(&published).unwrap();
+    assert!(published == schema, "repertoire tools schema >docs/tool-file.schema.json");
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut seen = 0;
+    for folder in ["tools", "tests/fixtures/tools"] {
+        for path in tool_files(&root.join(folder)).unwrap() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let file: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+            let errors: Vec<_> =
+                validator.iter_errors(&file).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 3);
+    for (text, fits) in [
+        ("name: x\ntype: mcp\ncommand: y\nenv: {A: {secret: B}}", true),
+        ("name: x\ntype: http\nbase_url: y\nendpoints: {a: {path: /}}", true),
+        ("name: x\ntype: mcp\nschema: {}", false),
+        ("name: x\ntype: http\nendpoint: {}", false),
+        ("name: x\ncomand: y", false),
+        ("name: x\nrecipes: {a: {parms: {}}}", false),
+    ] {
+        let file: serde_json::Value = serde_saphyr::from_str(text).unwrap();
+        assert_eq!(validator.is_valid(&file), fits, "{text}");
     }
 }

@@ -1,0 +1,40 @@
+//! What tools get from the machine.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::secrets::{SecretMap, Secrets};
+
+/// What the tools of a folder get from the machine; nothing else of it reaches them.
+#[derive(Debug, Clone)]
+pub struct ToolOptions {
+    /// Where commands are looked for, and `PATH` of what is started. Entries
+    /// that are not absolute are passed over. Default: none, so that only
+    /// commands with a path are found.
+    pub search_path: Option<OsString>,
+    /// Where the directories of single calls are made. Default: `/tmp`.
+    pub scratch: PathBuf,
+    /// The host's environment, of which a command gets the variables that its
+    /// file names under `pass_env`. Default: empty.
+    pub variables: BTreeMap<OsString, OsString>,
+    /// Where the secrets that tool files name are kept. Default: there are none.
+    pub secrets: Arc<dyn Secrets>,
+    /// How host names become addresses. Default: as the system does it.
+    #[cfg(feature = "http")]
+    pub resolver: Arc<dyn super::http::Resolver>,
+}
+
+impl Default for ToolOptions {
+    fn default() -> Self {
+        Self {
+            search_path: None,
+            scratch: PathBuf::from("/tmp"),
+            variables: BTreeMap::new(),
+            secrets: Arc::new(SecretMap::default()),
+            #[cfg(feature = "http")]
+            resolver: Arc::new(super::http::SystemResolver),
+        }
+    }
+}
