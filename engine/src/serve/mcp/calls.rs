@@ -128,7 +128,7 @@ impl Server {
             }
             "list_tools" => {
                 let Nothing {} = parse(arguments)?;
-                let tools = tenant.tools();
+                let tools = tenant.tools_now().await;
                 tools_answer(tools.iter())
             }
             "search_tools" => {
