@@ -66,7 +66,7 @@ async fn a_command() {
 async fn a_server() {
     let (yaml, python) = example("tools/mcp.md");
     let values = run(&yaml, &python).await;
-    assert!(values[0].as_str().unwrap().contains("-3.5h"), "{values:?}");
+    assert!(values[0].to_string().contains("-3.5h"), "{values:?}");
     let names: Vec<_> = values[1].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["convert_time", "get_current_time"]);
 }

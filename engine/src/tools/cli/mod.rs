@@ -16,11 +16,14 @@ use process::{Finished, Stopped};
 
 use super::program;
 use super::scratch::Scratch;
-use super::secrets::Revealed;
+use super::secrets::{Revealed, Scrubber};
 use super::spec::{CliSpec, Meaning};
 use super::{CallContext, Tool, ToolInfo, ToolOptions};
 use crate::error::{Code, Error, Result};
 use crate::json::Json;
+
+/// How much of the end of standard error is kept, in bytes.
+const STDERR_TAIL: usize = 8 * 1024;
 
 /// The most of a message that a command wrote itself, in characters.
 const MAX_MESSAGE: usize = 300;
@@ -73,7 +76,7 @@ impl CliTool {
         known.map_or(status.success(), |known| known.meaning == Meaning::Answer)
     }
 
-    fn answer(&self, ended: Result<Finished, Stopped>) -> Result<Json> {
+    fn answer(&self, ended: Result<Finished, Stopped>, scrubber: &Scrubber) -> Result<Json> {
         let name = &self.spec.info.name;
         let file = &self.spec.file;
         match ended {
@@ -87,7 +90,7 @@ impl CliTool {
                 let retryable = known.is_some_and(|known| known.meaning == Meaning::Retry);
                 let meaning = known.map(|known| &known.description).filter(|text| !text.is_empty());
 
-                let stderr = String::from_utf8_lossy(&stderr);
+                let stderr = said(&stderr, scrubber);
                 let how = match (status.code(), status.signal()) {
                     (Some(code), _) => format!("exit status {code}"),
                     (None, Some(signal)) => format!("killed by signal {signal}"),
@@ -105,7 +108,7 @@ impl CliTool {
             Err(Stopped::TimedOut { stderr }) => {
                 let limit = humantime::format_duration(self.spec.timeout);
                 let details = json!({
-                    "status": null, "stderr": String::from_utf8_lossy(&stderr), "retryable": true,
+                    "status": null, "stderr": said(&stderr, scrubber), "retryable": true,
                 });
                 Err(Error::new(
                     Code::TimedOut,
@@ -115,7 +118,7 @@ impl CliTool {
             }
             Err(Stopped::TooMuchOutput { stderr }) => {
                 let details = json!({
-                    "status": null, "stderr": String::from_utf8_lossy(&stderr), "retryable": false,
+                    "status": null, "stderr": said(&stderr, scrubber), "retryable": false,
                     "limit_bytes": self.spec.max_output,
                 });
                 Err(Error::new(
@@ -171,10 +174,24 @@ impl Tool for CliTool {
         let secrets = self.options.secrets.as_ref();
         let mut revealed = Revealed::new(self.spec.info.name.as_str(), secrets, &context.tenant);
         let command = self.command(&input.argv, &directory, &mut revealed).await?;
-        let ended =
-            process::run(command, input.stdin, self.spec.timeout, self.spec.max_output).await;
-        revealed.scrubber.outcome(self.answer(ended))
+        let scrubber = revealed.scrubber;
+        let limits = process::Limits {
+            timeout: self.spec.timeout,
+            max_output: self.spec.max_output,
+            stderr: STDERR_TAIL + scrubber.longest(),
+        };
+        let ended = process::run(command, input.stdin, limits).await;
+        scrubber.outcome(self.answer(ended, &scrubber))
     }
+}
+
+/// The end of what a command said. Scrubbed before it is cut, for half a secret
+/// would not be found.
+fn said(stderr: &[u8], scrubber: &Scrubber) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let text = scrubber.text(&text);
+    let from = text.ceil_char_boundary(text.len().saturating_sub(STDERR_TAIL));
+    text.get(from..).unwrap_or_default().to_owned()
 }
 
 /// The last line that says something, fit for a message.

@@ -9,8 +9,16 @@ use tokio::process::Command;
 
 use crate::tools::group::Group;
 
-/// How much of the end of standard error is kept.
-pub(super) const STDERR_TAIL: usize = 8 * 1024;
+/// What bounds a process.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// How long it may take.
+    pub(super) timeout: Duration,
+    /// How many bytes it may print.
+    pub(super) max_output: usize,
+    /// How much of the end of standard error is kept, in bytes.
+    pub(super) stderr: usize,
+}
 
 /// How a process ended by itself.
 pub(super) struct Finished {
@@ -49,8 +57,7 @@ pub(super) enum Stopped {
 pub(super) async fn run(
     mut command: Command,
     input: Option<Vec<u8>>,
-    timeout: Duration,
-    max_output: usize,
+    limits: Limits,
 ) -> Result<Finished, Stopped> {
     command
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
@@ -84,11 +91,15 @@ pub(super) async fn run(
             group.kill();
             Ok(status)
         };
-        let (status, stdout, (), ()) =
-            tokio::try_join!(exit, whole(stdout, max_output), tail(stderr, &mut said), write)?;
+        let (status, stdout, (), ()) = tokio::try_join!(
+            exit,
+            whole(stdout, limits.max_output),
+            tail(stderr, limits.stderr, &mut said),
+            write
+        )?;
         Ok((status, stdout))
     };
-    let ended = match tokio::time::timeout(timeout, work).await {
+    let ended = match tokio::time::timeout(limits.timeout, work).await {
         Ok(Ok((status, stdout))) => return Ok(Finished { status, stdout, stderr: said }),
         Ok(Err(ended)) => ended,
         Err(_) => Ended::TimedOut,
@@ -125,15 +136,19 @@ async fn whole(mut stream: impl AsyncRead + Unpin, max: usize) -> Result<Vec<u8>
 }
 
 /// The end of a stream.
-async fn tail(mut stream: impl AsyncRead + Unpin, kept: &mut Vec<u8>) -> Result<(), Ended> {
-    let mut chunk = vec![0; STDERR_TAIL];
+async fn tail(
+    mut stream: impl AsyncRead + Unpin,
+    most: usize,
+    kept: &mut Vec<u8>,
+) -> Result<(), Ended> {
+    let mut chunk = vec![0; 8 * 1024];
     loop {
         let count = stream.read(&mut chunk).await.map_err(Ended::Broken)?;
         match chunk.get(..count) {
             None | Some([]) => return Ok(()),
             Some(bytes) => kept.extend_from_slice(bytes),
         }
-        let excess = kept.len().saturating_sub(STDERR_TAIL);
+        let excess = kept.len().saturating_sub(most);
         kept.drain(..excess);
     }
 }

@@ -276,7 +276,7 @@ async fn an_exit_status_is_an_error() {
     assert_eq!(
         details(&error),
         json!({
-            "status": 22, "signal": null, "retryable": false,
+            "status": 22, "signal": null, "meaning": null, "retryable": false,
             "stderr": "something before\n\u{1b}[1mno\n\n",
         })
     );
@@ -436,4 +436,16 @@ async fn secrets_reach_the_command_only() {
     let none = "name: x\ncommand: true\nenv: {KEY: {secret: NONE}}\n";
     let error = call_of(none, "x", json!({})).await.unwrap_err();
     assert!(error.message().contains("there is no secret NONE"), "{error}");
+}
+
+/// Half a secret is not found: what is cut is scrubbed first.
+#[tokio::test]
+async fn a_secret_is_not_cut_in_two() {
+    let file = "name: x\ncommand: sh\nargs: [-c, 'printf %0289d 0 >&2; printf \"$KEY\" >&2; printf %08190d 0 >&2; exit 1']\n\
+                env: {KEY: {secret: TOKEN}}\n";
+    let error = call_of(file, "x", json!({})).await.unwrap_err();
+    let text = details(&error)["stderr"].as_str().unwrap().to_owned();
+    assert!(text.ends_with("00000") && text.len() == 8192, "{}", text.len());
+    // Of the token's 14 bytes the last two would be left.
+    assert!(!text.contains('1') && !text.contains('-'), "{}", &text[..20]);
 }

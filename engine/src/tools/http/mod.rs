@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::{Request, Response, StatusCode, header};
 
-use super::secrets::Revealed;
+use super::secrets::{Revealed, Scrubber};
 use super::spec::http::{Endpoint, HttpSpec};
 use super::{CallContext, Tool, ToolInfo, ToolOptions};
 use crate::error::{Code, Error, Result};
@@ -53,13 +53,18 @@ impl HttpTool {
     }
 
     /// Makes a request, and repeats it where that is as good as once.
-    async fn answered(&self, endpoint: &Endpoint, request: Request) -> Result<Json> {
+    async fn answered(
+        &self,
+        endpoint: &Endpoint,
+        request: Request,
+        scrubber: &Scrubber,
+    ) -> Result<Json> {
         let (mut request, mut wait) = (request, FIRST_WAIT);
         for left in (0..=self.spec.retries).rev() {
             let again = request.try_clone().filter(|_| endpoint.idempotent && left > 0);
             let outcome = self.client.send(request, &self.who()).await;
             let (Some(next), Some(asked)) = (again, retry_after(&outcome)) else {
-                return response::read(&self.spec, endpoint, outcome?).await;
+                return response::read(&self.spec, endpoint, outcome?, scrubber).await;
             };
             // The call's time limit bounds the sum.
             tokio::time::sleep(asked.unwrap_or(wait).min(MAX_WAIT)).await;
@@ -111,7 +116,7 @@ impl Tool for HttpTool {
         let outcome = match request::build(&self.spec, endpoint, arguments, &mut revealed).await {
             Err(error) => Err(error),
             Ok(request) => {
-                let work = self.answered(endpoint, request);
+                let work = self.answered(endpoint, request, &revealed.scrubber);
                 tokio::time::timeout(self.spec.timeout, work).await.unwrap_or_else(|_| {
                     let limit = humantime::format_duration(self.spec.timeout);
                     let details = serde_json::json!({ "status": null, "retryable": true });

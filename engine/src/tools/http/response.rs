@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::is_retryable;
 use crate::error::{Code, Error, Result};
 use crate::json::Json;
+use crate::tools::secrets::Scrubber;
 use crate::tools::spec::http::{Answer, Endpoint, HttpSpec};
 
 /// How much of an error's body is kept.
@@ -19,13 +20,20 @@ const MAX_ERROR_BODY: usize = 8 * 1024;
 const MAX_SHOWN: usize = 200;
 
 /// Reads a response to its end, or as far as it may go on.
-pub(super) async fn read(spec: &HttpSpec, endpoint: &Endpoint, response: Response) -> Result<Json> {
+pub(super) async fn read(
+    spec: &HttpSpec,
+    endpoint: &Endpoint,
+    response: Response,
+    scrubber: &Scrubber,
+) -> Result<Json> {
     let (status, headers) = (response.status(), response.headers().clone());
     let is_error = status.is_client_error() || status.is_server_error();
     if is_error && endpoint.answer != Answer::Response {
         // Of an error the beginning says what it is; how much follows does not matter.
-        let body = bounded(spec, response, MAX_ERROR_BODY, true).await.unwrap_or_default();
-        return Err(refused(spec, status, &headers, &body));
+        // Scrubbed before it is cut, for half a secret would not be found.
+        let most = MAX_ERROR_BODY + scrubber.longest();
+        let body = bounded(spec, response, most, true).await.unwrap_or_default();
+        return Err(refused(spec, status, &headers, &body, scrubber));
     }
     // What `gzip` has been taken off is no longer said here.
     if let Some(encoding) =
@@ -122,8 +130,16 @@ async fn bounded(spec: &HttpSpec, response: Response, max: usize, cut: bool) -> 
     Ok(body)
 }
 
-fn refused(spec: &HttpSpec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+fn refused(
+    spec: &HttpSpec,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    scrubber: &Scrubber,
+) -> Error {
     let text = String::from_utf8_lossy(body);
+    let text = scrubber.text(&text);
+    let text = text.get(..text.floor_char_boundary(MAX_ERROR_BODY)).unwrap_or(&text);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let said: String = line.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
     let said = if said.is_empty() { said } else { format!(": {said}") };

@@ -110,7 +110,9 @@ impl Names {
 impl Resolver for Names {
     async fn resolve(&self, host: &str) -> std::io::Result<Vec<IpAddr>> {
         let mut names = self.0.lock().unwrap();
-        let lists = names.get_mut(host).ok_or(std::io::ErrorKind::NotFound)?;
+        let lists = names
+            .get_mut(host.to_lowercase().trim_end_matches('.'))
+            .ok_or(std::io::ErrorKind::NotFound)?;
         Ok(if lists.len() > 1 { lists.pop().unwrap() } else { lists[0].clone() })
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::catalog::Entry;
 use crate::error::{Code, Error, Result};
 use crate::json::Json;
+use crate::tools::secrets::Scrubber;
 use crate::tools::spec::mcp::McpSpec;
 
 /// The longest message of an error, in characters.
@@ -13,11 +14,18 @@ const MAX_MESSAGE: usize = 300;
 
 /// Structured content as it is; else one text as a string; else a list, in which
 /// texts are strings and all else are objects with a `type`.
-pub(super) fn read(spec: &McpSpec, entry: &Entry, result: CallToolResult) -> Result<Json> {
+pub(super) fn read(
+    spec: &McpSpec,
+    entry: &Entry,
+    result: CallToolResult,
+    scrubber: &Scrubber,
+) -> Result<Json> {
     let name = &spec.info.name;
     if result.is_error == Some(true) {
         let texts: Vec<_> = result.content.iter().filter_map(text).collect();
+        // Before it is cut: half a secret would not be found.
         let text = texts.join("\n");
+        let text = scrubber.text(&text);
         let line = text.lines().map(str::trim).find(|line| !line.is_empty());
         let said: String = line
             .unwrap_or("it failed")

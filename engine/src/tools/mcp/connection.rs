@@ -58,8 +58,9 @@ impl ClientHandler for Client {
         said: LoggingMessageNotificationParam,
         _: NotificationContext<RoleClient>,
     ) {
-        let text: String = said.data.to_string().chars().take(1000).collect();
-        tracing::debug!(tool = %self.tool, "the MCP server says: {}", self.scrubber.text(&text));
+        let text = said.data.to_string();
+        let text: String = self.scrubber.text(&text).chars().take(1000).collect();
+        tracing::debug!(tool = %self.tool, "the MCP server says: {text}");
     }
 }
 
@@ -200,7 +201,9 @@ impl Connection {
             };
             self.answered.store(true, Ordering::Relaxed);
             match result {
-                ServerResult::CallToolResult(result) => answer::read(&self.spec, entry, result),
+                ServerResult::CallToolResult(result) => {
+                    answer::read(&self.spec, entry, result, &self.scrubber)
+                }
                 ServerResult::EmptyResult(_) => Ok(Json::null()),
                 _ => Err(self.tool_failed("its answer is not one to a call", false)),
             }
@@ -293,6 +296,7 @@ fn whole(error: &dyn std::error::Error) -> String {
 }
 
 fn refused(spec: &McpSpec, scrubber: &Scrubber, problem: &str) -> Error {
-    let text: String = problem.chars().filter(|c| !c.is_control()).take(600).collect();
-    Error::unavailable(format!("tool {}: its MCP server: {}", spec.info.name, scrubber.text(&text)))
+    let text = scrubber.text(problem);
+    let text: String = text.chars().filter(|c| !c.is_control()).take(600).collect();
+    Error::unavailable(format!("tool {}: its MCP server: {}", spec.info.name, text))
 }

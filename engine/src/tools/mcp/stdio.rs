@@ -25,6 +25,9 @@ use crate::tools::{ToolOptions, program};
 /// How much of the end of standard error is kept.
 const STDERR_TAIL: usize = 4096;
 
+/// The longest line of standard error that is logged as one, in bytes.
+const MAX_LOGGED: usize = 32 * 1024;
+
 /// What a message may have beyond an answer, which it holds as structured
 /// content and as text, with JSON's escapes.
 const ENVELOPE: usize = 64 * 1024;
@@ -157,10 +160,11 @@ impl Process {
         if let Some(status) = &said.status {
             words.push_str(&format!(" ({status})"));
         }
-        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        let text = String::from_utf8_lossy(&said.stderr);
+        let text = self.shared.scrubber.text(&text);
         if let Some(line) = text.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
             let line: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
-            words.push_str(&format!(": {}", self.shared.scrubber.text(&line)));
+            words.push_str(&format!(": {line}"));
         }
         words
     }
@@ -187,14 +191,22 @@ async fn watch(
     shared: Arc<Shared>,
     ended: watch::Sender<bool>,
 ) {
-    let mut chunk = vec![0; 1024];
+    let (mut chunk, mut line) = (vec![0; 1024], Vec::new());
     while let Ok(count) = stderr.read(&mut chunk).await {
         let Some(bytes) = chunk.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
-        let text = String::from_utf8_lossy(bytes);
-        tracing::debug!(tool = %name, "the MCP server says: {}", shared.scrubber.text(text.trim_end()));
+        // Line by line, for half a secret would not be found.
+        for byte in bytes {
+            if *byte != b'\n' && line.len() < MAX_LOGGED {
+                line.push(*byte);
+                continue;
+            }
+            let text = String::from_utf8_lossy(&line);
+            tracing::debug!(tool = %name, "the MCP server says: {}", shared.scrubber.text(&text));
+            line.clear();
+        }
         let mut said = shared.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.stderr.extend_from_slice(bytes);
-        let excess = said.stderr.len().saturating_sub(STDERR_TAIL);
+        let excess = said.stderr.len().saturating_sub(STDERR_TAIL + shared.scrubber.longest());
         said.stderr.drain(..excess);
     }
     let status = child.wait().await;

@@ -68,6 +68,15 @@ impl Scrubber {
         self.patterns.insert(name.clone(), patterns);
     }
 
+    /// How many bytes a secret has at most, in the longest of its forms. A text that
+    /// is cut has to be scrubbed first, with so many bytes more than are kept: half
+    /// a secret is not found.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        let lengths = self.patterns.values().flatten().map(|pattern| 3 * pattern.bytes.len());
+        lengths.max().unwrap_or(0)
+    }
+
     /// The text without secrets.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {

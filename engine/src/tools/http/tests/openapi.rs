@@ -99,7 +99,7 @@ fn documents_that_cannot_be_tools() {
         (DOCUMENT, "base_url: https://api.test\noperations: [getPat]\n", "did you mean get_pet?"),
         ("openapi: 3.1.0\npaths: {}", base, "there is nothing to call"),
         (
-            "openapi: 3.1.0\npaths: {/x/{id}: {get: {}}}",
+            "openapi: 3.1.0\npaths: {'/x/{id}': {get: {}}}",
             base,
             "its path names {id}, which is no parameter",
         ),

@@ -19,9 +19,9 @@ async fn the_time_server_of_pypi() {
     let names: Vec<_> = info(&tools).await.callables.iter().map(|one| one.name.clone()).collect();
     assert_eq!(names, ["convert_time", "get_current_time"]);
     let arguments = json!({"source_timezone": "Asia/Tokyo", "time": "12:00", "target_timezone": "Asia/Kolkata"});
-    let text = call(&tools, "convert_time", arguments).await.unwrap();
-    let answer: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
-    assert_eq!(answer["time_difference"], json!("-3.5h"), "{answer}");
+    let answer = call(&tools, "convert_time", arguments).await.unwrap();
+    // A text in one release, structured content in another.
+    assert!(answer.to_string().contains("-3.5h"), "{answer}");
     let error =
         call(&tools, "get_current_time", json!({"timezone": "Mars/Olympus"})).await.unwrap_err();
     assert!(matches!(error.code(), Code::ToolFailed | Code::InvalidArgument), "{error}");
@@ -72,7 +72,7 @@ async fn checked(tools: &Registry) {
     let image = call(tools, "dot", json!({})).await.unwrap();
     assert_eq!(image["media_type"], json!("image/png"), "{image}");
     let error = call(tools, "broken", json!({})).await.unwrap_err();
-    assert!(error.message().contains("on purpose"), "{error}");
+    assert!(error.message().contains("srv.broken"), "{error}");
     assert!(info(tools).await.callable("later").is_none());
     call(tools, "grow", json!({})).await.unwrap();
     let started = Instant::now();

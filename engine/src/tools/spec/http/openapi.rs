@@ -264,8 +264,12 @@ impl Reader<'_> {
     }
 
     fn written_out(&self, schema: &Value, depth: usize, nodes: &mut usize) -> Value {
+        // A schema that is left out takes anything; what is none stays.
+        if !schema.is_object() && !schema.is_array() {
+            return schema.clone();
+        }
         *nodes += 1;
-        if depth > MAX_DEPTH || *nodes > MAX_NODES {
+        if schema.is_object() && (depth > MAX_DEPTH || *nodes > MAX_NODES) {
             return json!({});
         }
         let Ok(schema) = self.followed(schema) else { return json!({}) };
@@ -278,7 +282,7 @@ impl Reader<'_> {
                         "example" | "examples" | "xml" | "externalDocs" | "discriminator" => {
                             continue;
                         }
-                        "default" | "enum" | "const" => value.clone(),
+                        "default" | "enum" | "const" | "required" | "type" => value.clone(),
                         _ => self.written_out(value, depth + 1, nodes),
                     };
                     made.insert(key.clone(), value);
