@@ -348,22 +348,24 @@ async fn time_is_limited() {
 #[tokio::test]
 async fn secrets_go_out_and_do_not_come_back() {
     let server = Server::start("127.0.0.1", |request| {
-        let text = serde_json::to_string(
-            &json!({ "sent": request, "hex": "63616e6172792d746f6b656e2d31" }),
-        );
+        let hex = ["63616e6172792d746f6b656e2d31", "63616e6172792f706173732b31"];
+        let text = serde_json::to_string(&json!({ "sent": request, "hex": hex }));
         let head = if request.contains("/fail") { "400 Bad" } else { "200 OK" };
         response(&format!("{head}\r\ncontent-type: application/json"), text.unwrap())
     })
     .await;
     let endpoints = "endpoints: {get: {path: /get}, fail: {path: /fail}}\n";
-    for (auth, sent) in [
-        ("auth: {bearer: {secret: TOKEN}}", "authorization: Bearer canary-token-1"),
+    // A tool's answers are scrubbed of what that tool knows: hex is its own secret's.
+    let (token, password) = ("63616e6172792d", "63616e6172792f");
+    for (auth, sent, hex) in [
+        ("auth: {bearer: {secret: TOKEN}}", "authorization: Bearer canary-token-1", token),
         (
             "auth: {basic: {user: me, password: {secret: PASSWORD}}}",
             "authorization: Basic bWU6Y2FuYXJ5L3Bhc3MrMQ==",
+            password,
         ),
-        ("headers: {X-Key: {secret: TOKEN, before: 'k='}}", "x-key: k=canary-token-1"),
-        ("query: {key: {secret: PASSWORD}}", "?key=canary%2Fpass%2B1 HTTP"),
+        ("headers: {X-Key: {secret: TOKEN, before: 'k='}}", "x-key: k=canary-token-1", token),
+        ("query: {key: {secret: PASSWORD}}", "?key=canary%2Fpass%2B1 HTTP", password),
     ] {
         let tools =
             registry_with(&file(&server, &format!("{auth}\n{endpoints}")), loopback()).unwrap();
@@ -372,7 +374,7 @@ async fn secrets_go_out_and_do_not_come_back() {
         let failed = format!("{} {}", error.chain(), details(&error));
         for text in [&got, &failed] {
             let leaks =
-                ["canary", "Y2FuYXJ5", "63616e", "2Fpass"].iter().any(|part| text.contains(part));
+                ["canary", "Y2FuYXJ5", hex, "2Fpass"].iter().any(|part| text.contains(part));
             assert!(!leaks && text.contains("[secret "), "{auth}: {text}");
         }
         // The control: it was sent.

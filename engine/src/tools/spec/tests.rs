@@ -378,7 +378,10 @@ fn the_published_schema_is_fresh_and_accepts_what_is_shipped() {
     for folder in ["tools", "tests/fixtures/tools"] {
         for path in tool_files(&root.join(folder)).unwrap() {
             let text = std::fs::read_to_string(&path).unwrap();
-            let file: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+            // As editors read them: only true and false are booleans, `n` is a text.
+            let options = serde_saphyr::options! { strict_booleans: true };
+            let file: serde_json::Value =
+                serde_saphyr::from_str_with_options(&text, options).unwrap();
             let errors: Vec<_> =
                 validator.iter_errors(&file).map(|error| error.to_string()).collect();
             assert!(errors.is_empty(), "{}: {errors:?}", path.display());
