@@ -1,7 +1,9 @@
 //! What a tree of runs has used of its limits.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -36,6 +38,8 @@ pub(crate) struct Budget {
     recorded: AtomicU64,
     /// What this run's instance has used itself: no nested run's, and of no sibling.
     own: Counters,
+    /// Only the root's counts.
+    pauses: Mutex<Pauses>,
 }
 
 /// [`Spent`], while it is being counted.
@@ -44,6 +48,34 @@ struct Counters {
     fuel: AtomicU64,
     host_calls: AtomicU64,
     output: AtomicU64,
+}
+
+/// The time that a tree has spent waiting for people, which is not its own.
+#[derive(Debug, Default)]
+struct Pauses {
+    under_way: u32,
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Pauses {
+    fn total(&self) -> Duration {
+        self.before + self.since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+}
+
+/// While it lives, the tree's wall time stands still.
+pub(crate) struct Pause(Arc<Budget>);
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        let mut pauses = self.0.pauses();
+        pauses.under_way -= 1;
+        if pauses.under_way == 0 {
+            pauses.before = pauses.total();
+            pauses.since = None;
+        }
+    }
 }
 
 impl Budget {
@@ -97,6 +129,7 @@ impl Budget {
             instances: AtomicU32::new(0),
             recorded: AtomicU64::new(0),
             own: Counters::default(),
+            pauses: Mutex::default(),
         }
     }
 
@@ -112,16 +145,36 @@ impl Budget {
         self.depth
     }
 
-    /// When the tree's wall time is over.
+    /// When the tree's wall time is over, if nothing pauses any more.
     #[must_use]
-    pub(crate) const fn deadline(&self) -> Instant {
-        self.deadline
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline + self.paused()
+    }
+
+    /// How long the tree has waited for people so far.
+    #[must_use]
+    pub(crate) fn paused(&self) -> Duration {
+        self.pauses().total()
+    }
+
+    /// Stops the tree's clock.
+    #[must_use]
+    pub(crate) fn pause(self: &Arc<Self>) -> Pause {
+        let mut pauses = self.pauses();
+        pauses.under_way += 1;
+        pauses.since.get_or_insert_with(Instant::now);
+        drop(pauses);
+        Pause(Arc::clone(self))
+    }
+
+    fn pauses(&self) -> MutexGuard<'_, Pauses> {
+        self.root_budget().pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the tree's wall time is over.
     #[must_use]
     pub(crate) fn is_overdue(&self) -> bool {
-        Instant::now() >= self.deadline
+        Instant::now() >= self.deadline()
     }
 
     /// Counts fuel. What was charged in advance and not used comes back as a
@@ -375,6 +428,23 @@ mod tests {
         assert_eq!(root.exhausted(), Some(Code::CallsExceeded));
         child.charge_output(5).unwrap();
         assert_eq!(root.charge_output(1).unwrap_err().code(), Code::OutputExceeded);
+    }
+
+    #[test]
+    fn a_pause_is_not_the_trees_time() {
+        let limits = Limits { wall_time: Duration::from_millis(40), ..limits() };
+        let root = Budget::root(limits);
+        let (before, child) = (root.deadline(), root.child().unwrap());
+        let (one, two) = (child.pause(), root.pause());
+        std::thread::sleep(Duration::from_millis(50));
+        drop(one);
+        assert!(!root.is_overdue() && !child.is_overdue());
+        drop(two);
+        let paused = root.paused();
+        assert!(paused >= Duration::from_millis(50), "{paused:?}");
+        assert_eq!((root.deadline(), child.deadline()), (before + paused, before + paused));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(root.is_overdue() && child.is_overdue());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The engine: what an embedder holds.
 
+mod artifacts;
+mod grants;
+
 use std::collections::HashMap;
 #[cfg(feature = "lancedb")]
 use std::path::PathBuf;
@@ -8,13 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Semaphore;
 
 use crate::analysis::Codes;
+use crate::artifacts::ArtifactLimits;
 use crate::catalog::Catalog;
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::embed::{Embedder, hashing::HashingEmbedder};
 use crate::error::{Error, Result};
+use crate::grants::Grants;
 use crate::id::TenantId;
+use crate::images::Images;
 use crate::invoke::{Invoker, Validators};
 use crate::limits::Limits;
+use crate::runtimes::Runtimes;
 use crate::sandbox::{Runtime, RuntimeOptions};
 use crate::schema::nearest;
 use crate::storage::{Storage, Store, memory::MemoryStorage};
@@ -42,11 +49,13 @@ use crate::tools::Registry;
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    runtime: Arc<Runtime>,
+    runtimes: Arc<Runtimes>,
     storage: Arc<dyn Storage>,
     embedder: Arc<dyn Embedder>,
     tools: Registry,
     limits: Limits,
+    shelves: artifacts::Shelves,
+    grants: grants::Tenants,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     codes: Arc<Codes>,
@@ -64,6 +73,10 @@ pub struct EngineBuilder {
     embedder: Arc<dyn Embedder>,
     tools: Registry,
     limits: Limits,
+    artifacts: ArtifactLimits,
+    grants: Grants,
+    images: Option<Images>,
+    image: Option<String>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -84,6 +97,10 @@ impl Engine {
             embedder: Arc::new(HashingEmbedder),
             tools: Registry::empty(),
             limits: Limits::default(),
+            artifacts: ArtifactLimits::default(),
+            grants: Grants::everything(),
+            images: None,
+            image: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -168,10 +185,11 @@ impl Engine {
 
     fn view(&self, id: TenantId, store: Store) -> Tenant {
         let inner = &self.0;
-        let Store { library, artifacts, records } = store;
+        let Store { library, artifacts, records, approvals } = store;
+        let artifacts = inner.shelves.get(&id, artifacts, &inner.clock);
         let catalog = Catalog {
             tenant: id.clone(),
-            runtime: Arc::clone(&inner.runtime),
+            runtime: Arc::clone(inner.runtimes.base()),
             library,
             embedder: Arc::clone(&inner.embedder),
             clock: Arc::clone(&inner.clock),
@@ -180,14 +198,17 @@ impl Engine {
         };
         let invoker = Invoker {
             catalog,
+            runtimes: Arc::clone(&inner.runtimes),
             tools: inner.tools.clone(),
             artifacts,
             records,
+            approvals,
             slots: Arc::clone(&inner.slots),
             share: self.share(&id),
             validators: Validators::default(),
         };
-        Tenant::new(invoker, inner.limits.clone())
+        let grants = inner.grants.of(&invoker.catalog.tenant);
+        Tenant::new(invoker, inner.limits.clone(), grants)
     }
 
     /// The tenants that have a store, by name. [`TenantId::DEFAULT`] has one once it was used.
@@ -257,6 +278,34 @@ impl EngineBuilder {
         self
     }
 
+    /// What each tenant may keep as artifacts.
+    #[must_use]
+    pub const fn artifacts(mut self, limits: ArtifactLimits) -> Self {
+        self.artifacts = limits;
+        self
+    }
+
+    /// What each tenant may reach, unless [`Engine::grants`] says otherwise; everything by default.
+    #[must_use]
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// Runs workflows that require packages in these images.
+    #[must_use]
+    pub fn images(mut self, images: Images) -> Self {
+        self.images = Some(images);
+        self
+    }
+
+    /// Runs what requires no packages in that image too.
+    #[must_use]
+    pub fn image(mut self, name: impl Into<String>) -> Self {
+        self.image = Some(name.into());
+        self
+    }
+
     /// Tells the date by this clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -291,12 +340,15 @@ impl EngineBuilder {
         // A quarter of them is always for others: a tenant whose runs all wait
         // for something holds its share, and no more.
         let share = (slots - slots / 4).max(1);
+        let runtimes = Arc::new(Runtimes::new(runtime, self.images, self.image));
         Ok(Engine(Arc::new(Inner {
-            runtime,
+            runtimes,
             storage: self.storage,
             embedder: self.embedder,
             tools: self.tools,
             limits: self.limits,
+            shelves: artifacts::Shelves::new(self.artifacts),
+            grants: grants::Tenants::new(self.grants),
             clock: self.clock,
             entropy: self.entropy,
             codes: Arc::default(),

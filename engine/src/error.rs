@@ -46,6 +46,8 @@ pub enum Code {
     Trapped,
     /// The caller went away, or cancelled.
     Cancelled,
+    /// The tenant's artifacts take all the room that they may.
+    QuotaExceeded,
     /// The host has no room for this now; try again later.
     Busy,
     /// A tool was started and did not succeed.
@@ -59,7 +61,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the WIT enum.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::InvalidArgument,
@@ -76,6 +78,7 @@ impl Code {
         Self::StackExhausted,
         Self::Trapped,
         Self::Cancelled,
+        Self::QuotaExceeded,
         Self::Busy,
         Self::ToolFailed,
         Self::Unavailable,
@@ -102,6 +105,7 @@ impl Code {
             Self::StackExhausted => "stack-exhausted",
             Self::Trapped => "trapped",
             Self::Cancelled => "cancelled",
+            Self::QuotaExceeded => "quota-exceeded",
             Self::Busy => "busy",
             Self::ToolFailed => "tool-failed",
             Self::Unavailable => "unavailable",
@@ -135,6 +139,7 @@ impl Code {
             | Self::DepthExceeded
             | Self::StackExhausted
             | Self::Trapped
+            | Self::QuotaExceeded
             | Self::ToolFailed => Blame::Guest,
             Self::Busy | Self::Unavailable | Self::Internal => Blame::Host,
         }

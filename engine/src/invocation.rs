@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::grants::LiveGrants;
 use crate::invoke::{Invoker, Options};
 use crate::json::Json;
 use crate::limits::Limits;
@@ -61,6 +62,13 @@ impl<'a> InvocationBuilder<'a> {
     /// Seeds `random`, `uuid` and `secrets`, so that the run can be repeated.
     pub const fn seed(mut self, seed: u64) -> Self {
         self.options.seed = Some(seed);
+        self
+    }
+
+    /// Lets the run, and everything it invokes, reach what these allow of what
+    /// its tenant may reach.
+    pub fn grants(mut self, grants: impl Into<LiveGrants>) -> Self {
+        self.options.grants = self.options.grants.and(grants.into());
         self
     }
 

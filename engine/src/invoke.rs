@@ -2,22 +2,28 @@
 //! resolve -> validate -> admit -> open record -> sandbox -> close record.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use crate::artifacts::Artifacts;
+use crate::approvals::Approvals;
+use crate::artifacts::Shelf;
 use crate::budget::Budget;
+use crate::capabilities::keep_visible;
 use crate::catalog::{Catalog, NewWorkflow, checked_query};
 use crate::error::{Code, Error, Result};
+use crate::grants::{Granted, Target};
+use crate::host::approval::{Admitted, Slot};
 use crate::host::workflows::Workflows;
 use crate::id::{RunId, SourceDigest};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::record::Records;
 use crate::run::{Failure, Invocation, Outcome, Run};
+use crate::runtimes::Runtimes;
 use crate::sandbox::{EventSink, Instance, Output, RunContext, Runtime, Tape, limit_message};
 use crate::schema::Validator;
 use crate::search::MAX_HITS;
@@ -30,6 +36,14 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     pub(crate) seed: Option<u64>,
     pub(crate) events: Option<EventSink>,
+    pub(crate) grants: Granted,
+}
+
+/// Where a run takes place, and what it may reach from there.
+pub(crate) struct Reach {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) grants: Granted,
+    pub(crate) slot: Arc<Slot>,
 }
 
 /// What is run.
@@ -56,9 +70,11 @@ impl<'a> From<&'a Workflow> for Program<'a> {
 /// Runs one tenant's workflows.
 pub(crate) struct Invoker {
     pub(crate) catalog: Catalog,
+    pub(crate) runtimes: Arc<Runtimes>,
     pub(crate) tools: Registry,
-    pub(crate) artifacts: Arc<dyn Artifacts>,
+    pub(crate) artifacts: Arc<Shelf>,
     pub(crate) records: Arc<dyn Records>,
+    pub(crate) approvals: Arc<dyn Approvals>,
     /// Root runs that may run at once, over all tenants of the engine. Nested
     /// runs take none: their ancestors hold one already.
     pub(crate) slots: Arc<Semaphore>,
@@ -76,25 +92,57 @@ impl Invoker {
         options: Options,
     ) -> Result<Run> {
         check_size(&arguments, &options.limits)?;
+        options.grants.check(&Target::Workflow(name))?;
         let workflow = self.catalog.resolve(name).await?;
         self.validators.get(&workflow)?.check(&arguments)?;
-        let _slot = self.admit().await?;
+        let runtime = self.runtimes.choose(&workflow.analysis.uses.packages).await?;
+        let admitted = self.admit().await?;
         let budget = Budget::root(options.limits);
         let (seed, events) = (options.seed, options.events);
         let program = Program::from(&workflow);
-        let mut opened = self.open(program, arguments, budget, None, seed, events);
-        let work = self.sandbox(&workflow, &opened);
+        let reach =
+            Reach { runtime: Arc::clone(&runtime), grants: options.grants, slot: admitted.slot() };
+        let mut opened = self.open(program, arguments, budget, None, seed, events, reach);
+        let work = self.sandbox(&runtime, &workflow, &opened);
         let outcome = within_wall_time(&opened.context.budget, work).await;
         Ok(opened.close(outcome))
     }
 
+    /// All workflows that may be run, by name.
+    pub(crate) async fn list(&self, grants: &Granted) -> Result<Vec<Workflow>> {
+        let library = self.catalog.library.as_ref();
+        let all = library.list().await?;
+        keep_visible(grants, library, &self.tools, all, |workflow| workflow).await
+    }
+
+    /// The workflows that answer a question and may be run, best first.
+    pub(crate) async fn search(
+        &self,
+        grants: &Granted,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<Hit>> {
+        if grants.is_everything() {
+            return self.catalog.search(query, limit).await;
+        }
+        // What may not be run takes no place from what may.
+        let (library, all) = (self.catalog.library.as_ref(), MAX_HITS.max(limit));
+        let hits = self.catalog.search(query, all).await?;
+        let mut hits =
+            keep_visible(grants, library, &self.tools, hits, |hit| &hit.workflow).await?;
+        hits.truncate(limit);
+        Ok(hits)
+    }
+
     /// Waits until there is room for another root run.
     pub(crate) async fn admit(&self) -> Result<Admitted> {
-        let closed = |error| Error::internal("the engine is closed").with_source(error);
-        // The tenant's own share first: who waits for it stands in nobody's way.
-        let share = Arc::clone(&self.share).acquire_owned().await.map_err(closed)?;
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(closed)?;
-        Ok(Admitted { _slot: slot, _share: share })
+        let slot = Arc::new(Slot {
+            slots: Arc::clone(&self.slots),
+            share: Arc::clone(&self.share),
+            permits: Mutex::default(),
+        });
+        slot.enter().await?;
+        Ok(Admitted(slot))
     }
 
     /// Runs a workflow that another one invokes, on what is left of its budget.
@@ -108,12 +156,19 @@ impl Invoker {
         check_size(&arguments, caller.budget.limits())?;
         let workflow = self.catalog.resolve(name).await?;
         self.validators.get(&workflow)?.check(&arguments)?;
+        let runtime = self.runtimes.choose(&workflow.analysis.uses.packages).await?;
         let budget = caller.budget.child()?;
         let (parent, events) = (Some(caller.run), caller.events.clone());
         let program = Program::from(&workflow);
-        let mut opened = self.open(program, arguments, budget, parent, Some(seed), events);
+        // Whoever asks, it is in the caller's name: a workflow lends nothing.
+        let reach = Reach {
+            runtime: Arc::clone(&runtime),
+            grants: caller.grants.clone(),
+            slot: Arc::clone(&caller.slot),
+        };
+        let mut opened = self.open(program, arguments, budget, parent, Some(seed), events, reach);
         caller.tape.nested(opened.context.run);
-        let outcome = self.sandbox(&workflow, &opened).await;
+        let outcome = self.sandbox(&runtime, &workflow, &opened).await;
         Ok(opened.close(outcome))
     }
 
@@ -126,6 +181,7 @@ impl Invoker {
         parent: Option<RunId>,
         seed: Option<u64>,
         events: Option<EventSink>,
+        reach: Reach,
     ) -> Opened {
         let (clock, entropy) = (&self.catalog.clock, &self.catalog.entropy);
         let id = RunId::new(clock.as_ref(), entropy.as_ref());
@@ -154,31 +210,34 @@ impl Invoker {
             tape,
             budget,
             events,
-            clock: Arc::clone(clock),
             tools: self.tools.clone(),
             workflows: Arc::new(Reentry(Arc::clone(self))),
             artifacts: Arc::clone(&self.artifacts),
             nested: AtomicU64::new(0),
+            grants: reach.grants,
+            approvals: Arc::clone(&self.approvals),
+            slot: reach.slot,
+            images: self.runtimes.images().cloned(),
         });
         Opened {
             invocation: Some(invocation),
             source: program.source,
             context,
-            runtime: Arc::clone(&self.catalog.runtime),
+            runtime: reach.runtime,
             records: Arc::clone(&self.records),
         }
     }
 
     /// One instance for one run.
-    async fn sandbox(&self, workflow: &Workflow, opened: &Opened) -> Outcome {
+    async fn sandbox(&self, runtime: &Runtime, workflow: &Workflow, opened: &Opened) -> Outcome {
         let context = Arc::clone(&opened.context);
         let arguments = opened.arguments();
         let (name, source) = (workflow.name.as_str(), &*workflow.source);
         let code = self.catalog.code(name, workflow.digest, source).await;
-        match Instance::new(&self.catalog.runtime, context).await {
+        match Instance::new(runtime, context).await {
             Ok(mut instance) => {
                 let outcome = instance.run(name, source, code.as_deref(), &arguments).await;
-                self.catalog.runtime.retire(instance);
+                runtime.retire(instance);
                 outcome
             }
             Err(error) => Outcome::Failure(Failure::new(error.code(), error.chain())),
@@ -186,23 +245,23 @@ impl Invoker {
     }
 }
 
-/// Room for a root run, until it is dropped.
-pub(crate) struct Admitted {
-    _slot: OwnedSemaphorePermit,
-    _share: OwnedSemaphorePermit,
-}
-
 /// Ends a root run, and with it everything that it invoked, when its time is over.
 pub(crate) async fn within_wall_time(
     budget: &Budget,
     work: impl Future<Output = Outcome>,
 ) -> Outcome {
-    tokio::time::timeout_at(budget.deadline(), work).await.unwrap_or_else(|_| {
-        Outcome::Failure(Failure::new(
-            Code::TimedOut,
-            limit_message(Code::TimedOut, budget.limits()),
-        ))
-    })
+    let mut work = pin!(work);
+    loop {
+        // It moves while the run waits for somebody.
+        let deadline = budget.deadline();
+        if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut work).await {
+            return outcome;
+        }
+        if budget.is_overdue() {
+            let message = limit_message(Code::TimedOut, budget.limits());
+            return Outcome::Failure(Failure::new(Code::TimedOut, message));
+        }
+    }
 }
 
 pub(crate) fn check_size(arguments: &Json, limits: &Limits) -> Result<()> {
@@ -293,12 +352,12 @@ impl Workflows for Reentry {
         }
     }
 
-    async fn list(&self) -> Result<Vec<Workflow>> {
-        self.0.catalog.library.list().await
+    async fn list(&self, caller: &RunContext) -> Result<Vec<Workflow>> {
+        self.0.list(&caller.grants).await
     }
 
-    async fn search(&self, query: &str, limit: u32) -> Result<Vec<Hit>> {
-        self.0.catalog.search(query, limit as usize).await
+    async fn search(&self, caller: &RunContext, query: &str, limit: u32) -> Result<Vec<Hit>> {
+        self.0.search(&caller.grants, query, limit as usize).await
     }
 
     async fn delete(&self, name: &str) -> Result<bool> {

@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::approvals::memory::MemoryApprovals;
+use crate::artifacts::{ArtifactLimits, Shelf};
 use crate::budget::Budget;
 use crate::error::{Blame, Code, Error, Result};
+use crate::grants::Granted;
+use crate::host::approval::Slot;
 use crate::host::denied::Denied;
 use crate::id::{RunId, SourceDigest};
 use crate::invoke::{Invoker, within_wall_time};
@@ -183,12 +187,19 @@ fn context(
         tape: Tape::playing(&budget, Arc::clone(recording), is_cut),
         budget,
         events: None,
-        clock: Arc::clone(&invoker.catalog.clock),
         // Nobody is there to be asked, should the tape ever fail to answer.
         tools: Registry::empty(),
         workflows: Arc::new(Denied),
-        artifacts: Arc::new(Denied),
+        artifacts: Arc::new(Shelf::new(
+            Arc::new(Denied),
+            Arc::clone(&invoker.catalog.clock),
+            ArtifactLimits::default(),
+        )),
         nested: AtomicU64::new(0),
+        grants: Granted::default(),
+        approvals: Arc::new(MemoryApprovals::new()),
+        slot: Slot::none(),
+        images: None,
     })
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::budget::Budget;
 use crate::catalog::NewWorkflow;
 use crate::error::Result;
+use crate::grants::LiveGrants;
 use crate::id::SourceDigest;
-use crate::invoke::{Invoker, Options, Program, within_wall_time};
+use crate::invoke::{Invoker, Options, Program, Reach, within_wall_time};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::run::{Event, Failure, Outcome, Run};
@@ -61,6 +62,13 @@ impl Session {
         self
     }
 
+    /// Lets the session reach what these allow of what its tenant may reach.
+    #[must_use]
+    pub fn grants(mut self, grants: impl Into<LiveGrants>) -> Self {
+        self.options.grants = self.options.grants.and(grants.into());
+        self
+    }
+
     /// Receives what happens while code runs. Called from the run; must not block.
     #[must_use]
     pub fn on_event(mut self, sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
@@ -79,7 +87,8 @@ impl Session {
     /// too large; what the code itself does wrong is an outcome, not an error.
     pub async fn run(&mut self, code: &str) -> Result<Run> {
         crate::analysis::check_size(code)?;
-        let _slot = self.invoker.admit().await?;
+        let runtime = self.invoker.runtimes.choose(&[]).await?;
+        let admitted = self.invoker.admit().await?;
         let budget = Budget::root(self.options.limits.clone());
         let program = Program {
             workflow: None,
@@ -88,8 +97,13 @@ impl Session {
             unrecorded: self.instance.is_some().then_some(CONTINUED),
         };
         let (seed, events) = (self.options.seed, self.options.events.clone());
-        let mut opened =
-            self.invoker.open(program, Json::empty_object(), budget, None, seed, events);
+        let reach = Reach {
+            runtime: Arc::clone(&runtime),
+            grants: self.options.grants.clone(),
+            slot: admitted.slot(),
+        };
+        let arguments = Json::empty_object();
+        let mut opened = self.invoker.open(program, arguments, budget, None, seed, events, reach);
         let context = Arc::clone(&opened.context);
         // The instance is put back only when it is in order: a dropped future
         // takes it along.
@@ -99,7 +113,7 @@ impl Session {
         let work = async {
             let entered = match taken {
                 Some(mut instance) => instance.enter(Arc::clone(&context)).map(|()| instance),
-                None => Instance::new(&self.invoker.catalog.runtime, Arc::clone(&context)).await,
+                None => Instance::new(&runtime, Arc::clone(&context)).await,
             };
             match entered {
                 Ok(mut instance) => {

@@ -1,12 +1,15 @@
 //! A tenant's view of the engine: the only handle with verbs.
 
+mod artifacts;
+mod grants;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::artifacts::{Content, Metadata};
-use crate::catalog::{Imported, NewWorkflow, checked_query};
+use crate::catalog::{Imported, NewWorkflow};
 use crate::error::{Error, Result};
-use crate::id::{ArtifactName, RunId, TenantId, WorkflowName, quoted};
+use crate::grants::{Granted, LiveGrants};
+use crate::id::{RunId, TenantId, WorkflowName, quoted};
 use crate::invocation::InvocationBuilder;
 use crate::invoke::{Invoker, Options};
 use crate::json::Json;
@@ -14,7 +17,6 @@ use crate::limits::Limits;
 use crate::replay::{self, Replay};
 use crate::run::Run;
 use crate::session::Session;
-use crate::tools::{CallContext, ToolInfo};
 use crate::workflow::{Analysis, Hit, Version, Workflow};
 
 /// One tenant's library, tools, artifacts and runs. Cheap to clone.
@@ -22,11 +24,12 @@ use crate::workflow::{Analysis, Hit, Version, Workflow};
 pub struct Tenant {
     invoker: Arc<Invoker>,
     limits: Limits,
+    grants: LiveGrants,
 }
 
 impl Tenant {
-    pub(crate) fn new(invoker: Invoker, limits: Limits) -> Self {
-        Self { invoker: Arc::new(invoker), limits }
+    pub(crate) fn new(invoker: Invoker, limits: Limits, grants: LiveGrants) -> Self {
+        Self { invoker: Arc::new(invoker), limits, grants }
     }
 
     /// Whose view this is.
@@ -71,12 +74,12 @@ impl Tenant {
         self.invoker.catalog.resolve(name).await
     }
 
-    /// All workflows, by name.
+    /// All workflows that it may run, by name.
     ///
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the library cannot be read.
     pub async fn workflows(&self) -> Result<Vec<Workflow>> {
-        self.invoker.catalog.library.list().await
+        self.invoker.list(&Granted::only(&self.grants)).await
     }
 
     /// The workflows that answer a question, best first.
@@ -85,7 +88,7 @@ impl Tenant {
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if the question is empty
     /// or too long, [`Code::Unavailable`](crate::error::Code::Unavailable) without a model.
     pub async fn search(&self, query: &str, limit: usize) -> Result<Vec<Hit>> {
-        self.invoker.catalog.search(query, limit).await
+        self.invoker.search(&Granted::only(&self.grants), query, limit).await
     }
 
     /// Deletes a workflow; false if there was none. Its history remains.
@@ -144,88 +147,8 @@ impl Tenant {
     }
 
     fn options(&self) -> Options {
-        Options { limits: self.limits.clone(), seed: None, events: None }
-    }
-
-    /// The tools that workflows may call, by name, as far as they are known
-    /// without starting anything.
-    #[must_use]
-    pub fn tools(&self) -> Vec<Arc<ToolInfo>> {
-        self.invoker.tools.list()
-    }
-
-    /// The tools that workflows may call, by name, those of servers included,
-    /// which are started for it.
-    pub async fn tools_now(&self) -> Vec<Arc<ToolInfo>> {
-        self.invoker.tools.list_for(&self.call_context()).await
-    }
-
-    fn call_context(&self) -> CallContext {
-        CallContext { tenant: self.id().clone(), run: None, deadline: None }
-    }
-
-    /// The tools nearest in meaning to a question, best first.
-    ///
-    /// # Errors
-    /// As [`search`](Tenant::search).
-    pub async fn search_tools(&self, query: &str, limit: usize) -> Result<Vec<Arc<ToolInfo>>> {
-        let embedder = self.invoker.catalog.embedder.as_ref();
-        let context = self.call_context();
-        self.invoker.tools.search(checked_query(query)?, limit, embedder, &context).await
-    }
-
-    /// Calls a tool from outside a run. `callable` is empty for the tool itself.
-    ///
-    /// # Errors
-    /// [`Code::NotFound`](crate::error::Code::NotFound),
-    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument),
-    /// [`Code::ToolFailed`](crate::error::Code::ToolFailed),
-    /// [`Code::TimedOut`](crate::error::Code::TimedOut).
-    pub async fn call_tool(&self, tool: &str, callable: &str, arguments: &Json) -> Result<Json> {
-        self.invoker.tools.call(tool, callable, arguments, &self.call_context()).await
-    }
-
-    /// Saves an artifact; what had the name before is replaced.
-    ///
-    /// # Errors
-    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if the name is none, or
-    /// the content too large.
-    pub async fn save_artifact(
-        &self,
-        name: &str,
-        content: &Content,
-        description: impl Into<String>,
-    ) -> Result<Metadata> {
-        let now = self.invoker.catalog.clock.now();
-        let name = ArtifactName::new(name)?;
-        let metadata = Metadata::new(name, content, description.into(), now, None)?;
-        self.invoker.artifacts.save(&metadata, content).await?;
-        Ok(metadata)
-    }
-
-    /// An artifact's content, and what is known of it.
-    ///
-    /// # Errors
-    /// [`Code::NotFound`](crate::error::Code::NotFound).
-    pub async fn load_artifact(&self, name: &str) -> Result<(Metadata, Content)> {
-        let found = self.invoker.artifacts.load(&ArtifactName::new(name)?).await?;
-        found.ok_or_else(|| Error::not_found(format!("there is no artifact {}", quoted(name))))
-    }
-
-    /// All artifacts, by name.
-    ///
-    /// # Errors
-    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the store cannot be read.
-    pub async fn artifacts(&self) -> Result<Vec<Metadata>> {
-        self.invoker.artifacts.list().await
-    }
-
-    /// Deletes an artifact; false if there was none.
-    ///
-    /// # Errors
-    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if that is no name.
-    pub async fn delete_artifact(&self, name: &str) -> Result<bool> {
-        self.invoker.artifacts.delete(&ArtifactName::new(name)?).await
+        let grants = Granted::only(&self.grants);
+        Options { limits: self.limits.clone(), seed: None, events: None, grants }
     }
 
     /// The newest run records, the newest first.

@@ -8,7 +8,9 @@
 //! the crate `repertoire` is what a host looks like that runs code it does not trust.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use repertoire_host_bindings::{Workflow, artifacts, calls, guest, tools, types, workflows};
+use repertoire_host_bindings::{
+    Workflow, artifacts, calls, guest, images, tools, types, workflows,
+};
 use wasmtime::component::{Access, Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Result, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -43,6 +45,7 @@ impl calls::Host for Host {}
 impl tools::Host for Host {}
 impl workflows::Host for Host {}
 impl artifacts::Host for Host {}
+impl images::Host for Host {}
 
 impl calls::HostWithStore<Host> for HasSelf<Host> {
     async fn wait(mut caller: Caller<'_>, _timeout: Option<u64>) -> Result<Vec<calls::Completion>> {
@@ -116,25 +119,47 @@ impl workflows::HostWithStore<Host> for HasSelf<Host> {
 }
 
 impl artifacts::HostWithStore<Host> for HasSelf<Host> {
+    async fn append(_: Caller<'_>, _: Option<u64>, _: Vec<u8>) -> Answer<artifacts::UploadId> {
+        refuse("artifacts")
+    }
+
     async fn save(
         _: Caller<'_>,
         _: String,
         _: artifacts::Content,
-        _: String,
+        _: artifacts::SaveOptions,
     ) -> Answer<artifacts::Metadata> {
         refuse("artifacts")
     }
 
-    async fn load(_: Caller<'_>, _: String) -> Answer<Option<artifacts::Content>> {
+    async fn load(_: Caller<'_>, _: String, _: Option<u64>) -> Answer<Option<artifacts::Loaded>> {
         Ok(Ok(None))
     }
 
-    async fn list(_: Caller<'_>) -> Answer<Vec<artifacts::Metadata>> {
+    async fn read(_: Caller<'_>, _: String, _: u64, _: u64) -> Answer<Vec<u8>> {
+        refuse("artifacts")
+    }
+
+    async fn get(_: Caller<'_>, _: String, _: Option<u64>) -> Answer<Option<artifacts::Metadata>> {
+        Ok(Ok(None))
+    }
+
+    async fn list(_: Caller<'_>, _: artifacts::Filter) -> Answer<Vec<artifacts::Metadata>> {
         Ok(Ok(Vec::new()))
     }
 
-    async fn delete(_: Caller<'_>, _: String) -> Answer<bool> {
+    async fn versions(_: Caller<'_>, _: String) -> Answer<Vec<artifacts::Metadata>> {
+        Ok(Ok(Vec::new()))
+    }
+
+    async fn delete(_: Caller<'_>, _: String, _: Option<u64>) -> Answer<bool> {
         Ok(Ok(false))
+    }
+}
+
+impl images::HostWithStore<Host> for HasSelf<Host> {
+    async fn which(_: Caller<'_>, _: String) -> Result<Vec<String>> {
+        Ok(Vec::new())
     }
 }
 

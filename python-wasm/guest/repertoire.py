@@ -119,6 +119,12 @@ class LimitExceededError(RepertoireError):
     code = "calls-exceeded"
 
 
+class QuotaExceededError(RepertoireError, OSError):
+    """The tenant's artifacts take all the room that they may; delete some."""
+
+    code = "quota-exceeded"
+
+
 class BusyError(RepertoireError):
     """The host has no room for this now; try again later."""
 

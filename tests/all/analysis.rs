@@ -34,6 +34,8 @@ fn shown(analysis: &Analysis) -> Value {
             "tools": analysis.uses.tools,
             "workflows": analysis.uses.workflows,
             "artifacts": analysis.uses.artifacts,
+            "packages": analysis.uses.packages,
+            "computed": analysis.uses.computed,
         },
         "warnings": analysis.warnings.iter().map(|warning| json!([warning.line, warning.code])).collect::<Vec<_>>(),
     })

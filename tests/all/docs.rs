@@ -106,7 +106,7 @@ fn commands_exist() {
                 .take(2)
                 .collect();
             let Some(first) = words.first() else { continue };
-            let groups = ["workflows", "tools", "artifacts", "runs"];
+            let groups = ["workflows", "tools", "artifacts", "runs", "runtime"];
             let command =
                 if groups.contains(first) && words.len() > 1 { &words[..2] } else { &words[..1] };
             let output =

@@ -8,7 +8,7 @@ use std::path::Path;
 use repertoire_tests::repository;
 
 /// The modules in the order of `lib.rs`: each may use those before it.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 29] = [
     "error",
     "json",
     "clock",
@@ -17,6 +17,7 @@ const ORDER: [&str; 24] = [
     "workflow",
     "recording",
     "run",
+    "grants",
     "budget",
     "schema", // vocabulary
     "embed",
@@ -25,10 +26,14 @@ const ORDER: [&str; 24] = [
     "lance",
     "artifacts",
     "record",
+    "approvals",
     "storage",
     "tools", // the flow
+    "images",
+    "capabilities",
     "host",
     "sandbox",
+    "runtimes",
     "analysis",
     "catalog",
     "invoke",
@@ -36,7 +41,7 @@ const ORDER: [&str; 24] = [
 ];
 
 /// How many of them are vocabulary.
-const VOCABULARY: usize = 10;
+const VOCABULARY: usize = 11;
 
 /// What comes after all of those, in this order.
 const FRONT: [&str; 6] = ["invocation", "session", "tenant", "engine", "serve", "cli"];

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::join_all;
-use repertoire::artifacts::Content;
+use repertoire::artifacts::{Content, MAX_WHOLE};
 use repertoire::{Code, Engine, ImportAction, Tenant};
 use repertoire_tests::{TenantOrNew, bench};
 use serde_json::json;
@@ -124,16 +124,19 @@ assert all(artifacts.load(name) == value for name, value in kinds.items())
     );
     assert_eq!(metadata.digest, "06eb7d6a69ee19e5fbdf749018d3d2abfa04bcbd1365db312eb86dc7169389b8");
 
-    // A name has one content: the newest.
-    tenant.save_artifact("bytes", &Content::Text("now text".into()), "").await.unwrap();
+    // A name means its newest version; the older one is still there.
+    let new = tenant.save_artifact("bytes", &Content::Text("now text".into()), "").await.unwrap();
+    assert_eq!(new.version, 2);
     assert_eq!(tenant.load_artifact("bytes").await.unwrap().1, Content::Text("now text".into()));
+    let first = tenant.artifact("bytes", Some(1)).await.unwrap();
+    assert_eq!(tenant.artifact_content(&first).await.unwrap(), Content::Binary([0, 255].into()));
     assert_eq!(tenant.artifacts().await.unwrap().len(), 4);
-    let large = Content::Binary(vec![0; (16 << 20) + 1].into());
+    let large = Content::Text("x".repeat(MAX_WHOLE + 1).into());
     let error = tenant.save_artifact("large", &large, "").await.unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
-    let largest = Content::Binary(vec![7; 16 << 20].into());
-    tenant.save_artifact("large", &largest, "").await.unwrap();
-    assert!(tenant.load_artifact("large").await.unwrap().1 == largest);
+    let large = Content::Binary(vec![7; (16 << 20) + 5].into());
+    tenant.save_artifact("large", &large, "").await.unwrap();
+    assert!(tenant.load_artifact("large").await.unwrap().1 == large);
     assert!(tenant.delete_artifact("large").await.unwrap());
     assert!(!tenant.delete_artifact("large").await.unwrap());
 }

@@ -6,7 +6,9 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod analysis;
+mod approvals;
 mod boundary;
+mod capabilities;
 mod cases;
 #[cfg(feature = "full")]
 mod cli;
@@ -15,6 +17,7 @@ mod concurrency;
 mod disk;
 mod docs;
 mod events;
+mod examples;
 mod hostile;
 mod input;
 mod isolation;

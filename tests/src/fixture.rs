@@ -34,6 +34,17 @@ impl Seen {
         self.in_flight.load(Ordering::SeqCst)
     }
 
+    /// Waits until so many calls have begun; the bound is for a test that has failed.
+    pub async fn until_started(&self, count: usize) {
+        for _ in 0..30_000 {
+            if self.started() >= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("{} calls have begun after 30 s, not {count}", self.started());
+    }
+
     /// Waits until so many calls are in flight; the bound is for a test that has failed.
     pub async fn until_in_flight(&self, count: usize) {
         for _ in 0..30_000 {

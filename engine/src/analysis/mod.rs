@@ -7,9 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::approvals::memory::MemoryApprovals;
+use crate::artifacts::{ArtifactLimits, Shelf};
 use crate::budget::Budget;
 use crate::clock::{Clock, Entropy};
 use crate::error::{Code, Error, Result};
+use crate::grants::{Granted, Grants};
+use crate::host::approval::Slot;
 use crate::host::denied::Denied;
 use crate::id::{RunId, TenantId};
 use crate::library::MAX_SOURCE;
@@ -92,11 +96,18 @@ fn incapable(
         tape: Tape::off(budget, "it is an analysis"),
         budget: Arc::clone(budget),
         events: None,
-        clock: Arc::clone(clock),
         tools: Registry::empty(),
         workflows: Arc::new(Denied),
-        artifacts: Arc::new(Denied),
         nested: AtomicU64::new(0),
+        artifacts: Arc::new(Shelf::new(
+            Arc::new(Denied),
+            Arc::clone(clock),
+            ArtifactLimits::default(),
+        )),
+        grants: Granted::only(&Grants::nothing().into()),
+        approvals: Arc::new(MemoryApprovals::new()),
+        slot: Slot::none(),
+        images: None,
     })
 }
 

@@ -1,91 +1,256 @@
-//! The durable artifacts: one LanceDB table.
+//! The durable artifacts: a LanceDB table of versions, and one of the pieces
+//! of those that are large.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::{LargeBinaryArray, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
+use bytes::Bytes;
+use lancedb::expr::{col, is_in, lit};
 use lancedb::query::{QueryBase, Select};
+use tokio::sync::OnceCell;
 
-use super::{Artifacts, Content, Metadata};
+use super::{Artifacts, Metadata, kind};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::id::{ArtifactName, RunId};
-use crate::json::Json;
 use crate::lance::columns::{Row, rows, unexpected};
 use crate::lance::{Database, Table, column, equal, rows_of};
 
+/// Name and version, joined by a character that no name has.
+const KEY: &str = "key";
 const NAME: &str = "name";
+const VERSION: &str = "version";
 const KIND: &str = "kind";
+const MEDIA_TYPE: &str = "media_type";
 const DESCRIPTION: &str = "description";
 const SIZE: &str = "size";
 const DIGEST: &str = "digest";
 const CREATED_AT: &str = "created_at";
+const EXPIRES_AT: &str = "expires_at";
 const RUN: &str = "run";
+const PIECES: &str = "pieces";
 const CONTENT: &str = "content";
+const NUMBER: &str = "number";
+const WRITTEN_AT: &str = "written_at";
 
 /// What a listing reads: everything but the content.
-const METADATA: [&str; 7] = [NAME, KIND, DESCRIPTION, SIZE, DIGEST, CREATED_AT, RUN];
+const METADATA: [&str; 11] = [
+    NAME,
+    VERSION,
+    KIND,
+    MEDIA_TYPE,
+    DESCRIPTION,
+    SIZE,
+    DIGEST,
+    CREATED_AT,
+    EXPIRES_AT,
+    RUN,
+    PIECES,
+];
 
-/// They may be large, and are then copied a few times at most.
-const ROWS_PER_FILE: usize = 64;
+/// They may have a MiB each, and are copied a few times at most.
+const VERSIONS_PER_FILE: usize = 64;
+const PIECES_PER_FILE: usize = 16;
+
+/// The table that format 1 had until there were versions.
+const BEFORE_VERSIONS: &str = "artifacts";
 
 /// One tenant's artifacts, in LanceDB.
 pub struct LanceArtifacts {
-    table: Arc<Table>,
+    versions: Arc<Table>,
+    pieces: Arc<Table>,
+    before: Arc<Table>,
+    moved: OnceCell<()>,
 }
 
 impl LanceArtifacts {
     pub(crate) fn new(database: &Arc<Database>) -> Self {
-        Self { table: Arc::new(Table::new(database, "artifacts", schema(), ROWS_PER_FILE)) }
+        let table = |name, schema, rows| Arc::new(Table::new(database, name, schema, rows));
+        Self {
+            versions: table("artifact_versions", versions(), VERSIONS_PER_FILE),
+            pieces: table("artifact_pieces", pieces(), PIECES_PER_FILE),
+            before: table(BEFORE_VERSIONS, before_versions(), VERSIONS_PER_FILE),
+            moved: OnceCell::new(),
+        }
+    }
+
+    /// The table of versions. What an earlier version of this program saved
+    /// becomes version 1, in one commit, the first time that somebody looks.
+    async fn versions_table(&self) -> Result<&Arc<Table>> {
+        let moved = self.moved.get_or_try_init(|| async {
+            if self.versions.exists() || !self.before.exists() {
+                return Ok(());
+            }
+            let found = self.before.read(|query| Ok(rows_of(query))).await?;
+            let old: Vec<_> = rows(&found).map(read_old).collect::<Result<_>>()?;
+            if !old.is_empty() {
+                self.versions.insert(KEY, self.version_rows(&old)?).await?;
+            }
+            Ok(())
+        });
+        moved.await.map(|()| &self.versions)
+    }
+
+    fn version_rows(&self, versions: &[(Metadata, Option<Bytes>)]) -> Result<RecordBatch> {
+        let each = || versions.iter().map(|(metadata, _)| metadata);
+        let text = |value: fn(&Metadata) -> &str| {
+            Arc::new(StringArray::from_iter_values(each().map(value)))
+        };
+        let millis = |time: Timestamp| time.as_millis();
+        RecordBatch::try_new(
+            self.versions.schema().clone(),
+            vec![
+                Arc::new(StringArray::from_iter_values(each().map(key))),
+                text(|m| m.name.as_str()),
+                Arc::new(UInt64Array::from_iter_values(each().map(|m| m.version))),
+                text(|m| m.kind),
+                text(|m| &m.media_type),
+                text(|m| &m.description),
+                Arc::new(UInt64Array::from_iter_values(each().map(|m| m.size))),
+                text(|m| &m.digest),
+                Arc::new(UInt64Array::from_iter_values(each().map(|m| millis(m.created_at)))),
+                Arc::new(UInt64Array::from_iter(each().map(|m| m.expires_at.map(millis)))),
+                Arc::new(StringArray::from_iter(each().map(|m| m.run.map(|run| run.to_string())))),
+                Arc::new(UInt64Array::from_iter(each().map(|m| m.pieces))),
+                Arc::new(LargeBinaryArray::from_iter(
+                    versions.iter().map(|(_, whole)| whole.as_deref()),
+                )),
+            ],
+        )
+        .map_err(|error| self.versions.malformed(error))
     }
 }
 
 #[async_trait]
 impl Artifacts for LanceArtifacts {
-    async fn save(&self, metadata: &Metadata, content: &Content) -> Result<()> {
+    async fn insert(&self, metadata: &Metadata, whole: Option<Bytes>) -> Result<bool> {
+        let row = self.version_rows(&[(metadata.clone(), whole)])?;
+        // Whoever races for the version, in this process or another: the merge
+        // looks again before it commits, and inserts nothing if it lost.
+        Ok(self.versions_table().await?.insert(KEY, row).await? > 0)
+    }
+
+    async fn write(
+        &self,
+        pieces: u64,
+        first: u64,
+        content: Vec<Bytes>,
+        at: Timestamp,
+    ) -> Result<()> {
+        let count = content.len();
+        let numbers = || (first..).take(count);
         let row = RecordBatch::try_new(
-            self.table.schema().clone(),
+            self.pieces.schema().clone(),
             vec![
-                Arc::new(StringArray::from_iter_values([metadata.name.as_str()])),
-                Arc::new(StringArray::from_iter_values([metadata.kind])),
-                Arc::new(StringArray::from_iter_values([&metadata.description])),
-                Arc::new(UInt64Array::from_iter_values([metadata.size])),
-                Arc::new(StringArray::from_iter_values([&metadata.digest])),
-                Arc::new(UInt64Array::from_iter_values([metadata.created_at.as_millis()])),
-                Arc::new(StringArray::from_iter([metadata.run.map(|run| run.to_string())])),
-                Arc::new(LargeBinaryArray::from_iter_values([content.as_bytes()])),
+                Arc::new(UInt64Array::from_iter_values(numbers().map(|_| pieces))),
+                Arc::new(UInt64Array::from_iter_values(numbers())),
+                Arc::new(UInt64Array::from_iter_values(numbers().map(|_| at.as_millis()))),
+                Arc::new(LargeBinaryArray::from_iter_values(&content)),
             ],
-        )
-        .map_err(|error| self.table.malformed(error))?;
-        self.table.replace(NAME, row).await
+        );
+        self.pieces.add(row.map_err(|error| self.pieces.malformed(error))?).await
     }
 
-    async fn load(&self, name: &ArtifactName) -> Result<Option<(Metadata, Content)>> {
-        let found = self
-            .table
-            .read(|query| Ok(rows_of(query.only_if_expr(equal(NAME, name.as_str())))))
+    async fn read(&self, metadata: &Metadata, piece: u64) -> Result<Option<Bytes>> {
+        let (table, matching) = match metadata.pieces {
+            Some(pieces) => (&self.pieces, equal(PIECES, pieces).and(equal(NUMBER, piece))),
+            None => (self.versions_table().await?, equal(KEY, key(metadata))),
+        };
+        let found = table
+            .read(|query| {
+                let query = query.only_if_expr(matching);
+                Ok(rows_of(query.select(Select::columns(&[CONTENT]))))
+            })
             .await?;
-        let Some(row) = rows(&found).next() else { return Ok(None) };
-        let metadata = read(row)?;
-        let content = content(metadata.kind, row.bytes(CONTENT)?)?;
-        Ok(Some((metadata, content)))
+        rows(&found).next().map(|row| row.bytes(CONTENT).map(Bytes::copy_from_slice)).transpose()
     }
 
-    async fn list(&self) -> Result<Vec<Metadata>> {
-        let found =
-            self.table.read(|query| Ok(rows_of(query.select(Select::columns(&METADATA))))).await?;
-        let mut all = rows(&found).map(read).collect::<Result<Vec<_>>>()?;
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(all)
+    async fn versions(&self, name: Option<&ArtifactName>) -> Result<Vec<Metadata>> {
+        let found = self.versions_table().await?.read(|query| {
+            let query = query.select(Select::columns(&METADATA));
+            Ok(rows_of(match name {
+                Some(name) => query.only_if_expr(equal(NAME, name.as_str())),
+                None => query,
+            }))
+        });
+        rows(&found.await?).map(read).collect()
     }
 
-    async fn delete(&self, name: &ArtifactName) -> Result<bool> {
-        Ok(self.table.delete(equal(NAME, name.as_str())).await? > 0)
+    async fn remove(&self, doomed: &[Metadata]) -> Result<u64> {
+        let keys = doomed.iter().filter(|found| found.version > 0).map(|found| lit(key(found)));
+        let keys: Vec<_> = keys.collect();
+        let removed = match keys.is_empty() {
+            true => 0,
+            false => self.versions_table().await?.delete(is_in(col(KEY), keys)).await?,
+        };
+        // After their rows, so that whatever has a row has its pieces.
+        let pieces: Vec<_> = doomed.iter().filter_map(|found| found.pieces.map(lit)).collect();
+        if !pieces.is_empty() {
+            self.pieces.delete(is_in(col(PIECES), pieces)).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn remove_strays(&self, kept: &HashSet<u64>, before: Timestamp) -> Result<()> {
+        let old = col(WRITTEN_AT).lt(lit(before.as_millis()));
+        let found = self
+            .pieces
+            .read(|query| Ok(rows_of(query.only_if_expr(old).select(Select::columns(&[PIECES])))))
+            .await?;
+        let found = rows(&found).map(|row| row.number(PIECES)).collect::<Result<HashSet<_>>>()?;
+        let strays: Vec<_> = found.difference(kept).map(|id| lit(*id)).collect();
+        if !strays.is_empty() {
+            self.pieces.delete(is_in(col(PIECES), strays)).await?;
+        }
+        Ok(())
+    }
+
+    async fn disk(&self, most: u64) -> Result<u64> {
+        let found = self.versions.disk().await? + self.pieces.disk().await?;
+        if found <= most {
+            return Ok(found);
+        }
+        self.versions.tidy_now().await;
+        self.pieces.tidy_now().await;
+        Ok(self.versions.disk().await? + self.pieces.disk().await?)
     }
 }
 
-fn schema() -> SchemaRef {
+fn key(metadata: &Metadata) -> String {
+    format!("{}@{}", metadata.name, metadata.version)
+}
+
+fn versions() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        column(KEY, DataType::Utf8, true),
+        column(NAME, DataType::Utf8, false),
+        column(VERSION, DataType::UInt64, false),
+        column(KIND, DataType::Utf8, false),
+        column(MEDIA_TYPE, DataType::Utf8, false),
+        column(DESCRIPTION, DataType::Utf8, false),
+        column(SIZE, DataType::UInt64, false),
+        column(DIGEST, DataType::Utf8, false),
+        column(CREATED_AT, DataType::UInt64, false),
+        Field::new(EXPIRES_AT, DataType::UInt64, true),
+        Field::new(RUN, DataType::Utf8, true),
+        Field::new(PIECES, DataType::UInt64, true),
+        Field::new(CONTENT, DataType::LargeBinary, true),
+    ]))
+}
+
+fn pieces() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        column(PIECES, DataType::UInt64, false),
+        column(NUMBER, DataType::UInt64, false),
+        column(WRITTEN_AT, DataType::UInt64, false),
+        column(CONTENT, DataType::LargeBinary, false),
+    ]))
+}
+
+fn before_versions() -> SchemaRef {
     Arc::new(Schema::new(vec![
         column(NAME, DataType::Utf8, true),
         column(KIND, DataType::Utf8, false),
@@ -99,32 +264,64 @@ fn schema() -> SchemaRef {
 }
 
 fn read(row: Row<'_>) -> Result<Metadata> {
-    let kind = row.text(KIND)?;
     Ok(Metadata {
         name: ArtifactName::new(row.text(NAME)?)?,
-        kind: ["json", "text", "binary"]
-            .into_iter()
-            .find(|known| *known == kind)
-            .ok_or_else(|| unexpected(KIND, "json, text or binary"))?,
+        version: row.number(VERSION)?,
+        kind: kind(row.text(KIND)?).ok_or_else(|| unexpected(KIND, "json, text or binary"))?,
+        media_type: row.text(MEDIA_TYPE)?.to_owned(),
         description: row.text(DESCRIPTION)?.to_owned(),
         size: row.number(SIZE)?,
         digest: row.text(DIGEST)?.to_owned(),
         created_at: Timestamp::from_millis(row.number(CREATED_AT)?),
+        expires_at: row.optional_number(EXPIRES_AT)?.map(Timestamp::from_millis),
         run: row.optional_text(RUN)?.map(RunId::parse).transpose()?,
+        pieces: row.optional_number(PIECES)?,
     })
 }
 
-fn content(kind: &str, bytes: &[u8]) -> Result<Content> {
-    if kind == "binary" {
-        return Ok(Content::Binary(bytes.into()));
+fn read_old(row: Row<'_>) -> Result<(Metadata, Option<Bytes>)> {
+    let kind = kind(row.text(KIND)?).ok_or_else(|| unexpected(KIND, "json, text or binary"))?;
+    let media_type = match kind {
+        super::JSON => "application/json",
+        super::TEXT => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    };
+    let metadata = Metadata {
+        name: ArtifactName::new(row.text(NAME)?)?,
+        version: 1,
+        kind,
+        media_type: media_type.to_owned(),
+        description: row.text(DESCRIPTION)?.to_owned(),
+        size: row.number(SIZE)?,
+        digest: row.text(DIGEST)?.to_owned(),
+        created_at: Timestamp::from_millis(row.number(CREATED_AT)?),
+        expires_at: None,
+        run: row.optional_text(RUN)?.map(RunId::parse).transpose()?,
+        pieces: None,
+    };
+    Ok((metadata, Some(Bytes::copy_from_slice(row.bytes(CONTENT)?))))
+}
+
+#[cfg(test)]
+impl LanceArtifacts {
+    /// Writes rows as format 1 had them before there were versions.
+    pub(super) async fn save_as_before(&self, saved: &[(&str, &str, Vec<u8>)]) {
+        let text = |of: fn(&(&str, &str, Vec<u8>)) -> String| {
+            Arc::new(StringArray::from_iter_values(saved.iter().map(of)))
+        };
+        let row = RecordBatch::try_new(
+            before_versions(),
+            vec![
+                text(|row| row.0.to_owned()),
+                text(|row| row.1.to_owned()),
+                text(|_| String::new()),
+                Arc::new(UInt64Array::from_iter_values(saved.iter().map(|row| row.2.len() as u64))),
+                text(|_| "00".to_owned()),
+                Arc::new(UInt64Array::from_iter_values(saved.iter().map(|_| 7))),
+                Arc::new(StringArray::from_iter(saved.iter().map(|_| None::<&str>))),
+                Arc::new(LargeBinaryArray::from_iter_values(saved.iter().map(|row| &row.2))),
+            ],
+        );
+        self.before.insert(NAME, row.unwrap()).await.unwrap();
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| unexpected(CONTENT, "UTF-8").with_source(error))?;
-    if kind == "json" {
-        let json = Json::parse(text);
-        return json
-            .map(Content::Json)
-            .map_err(|error| unexpected(CONTENT, "JSON").with_source(error));
-    }
-    Ok(Content::Text(text.into()))
 }

@@ -12,6 +12,7 @@ use super::progress::waiting;
 use super::settings::{SECRET_PREFIX, Settings};
 use crate::embed::fastembed::FastEmbedder;
 use crate::error::{Error, Result};
+use crate::images::Images;
 use crate::sandbox::{DEFAULT_MAX_INSTANCES, Runtime, RuntimeOptions};
 use crate::tools::secrets::SecretMap;
 use crate::tools::{Registry, ToolOptions};
@@ -66,8 +67,14 @@ impl App {
             .embedder(self.embedder())
             .tools(tools)
             .limits(settings.limits())
-            .build();
-        engine.await
+            .artifacts(settings.artifacts())
+            .grants(settings.grants()?)
+            .images(Images::new(settings.images()?));
+        let engine = match settings.text("runtime.image") {
+            Some(image) => engine.image(image),
+            None => engine,
+        };
+        engine.build().await
     }
 
     /// The Python component, compiled first if no cache has it.

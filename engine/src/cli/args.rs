@@ -1,10 +1,14 @@
 //! What the command line can say.
 
+mod artifacts;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub(super) use artifacts::{Artifacts, Kind};
 
 /// A searchable library of Python workflows, each run in a WebAssembly sandbox of its own.
 #[derive(Debug, Parser)]
@@ -100,6 +104,9 @@ Examples:
     /// Values that outlive a run
     #[command(subcommand)]
     Artifacts(Artifacts),
+    /// Runtime images: the Python component with packages in it
+    #[command(subcommand)]
+    Runtime(Runtime),
     /// Records of what was run
     #[command(subcommand)]
     Runs(Runs),
@@ -284,6 +291,16 @@ Example:
         /// The folder
         directory: PathBuf,
     },
+    /// Show what a workflow reaches, with everything that it invokes
+    #[command(after_help = "\
+What is read off sources is what to expect, and no boundary: grants are asked at every call.
+
+Example:
+  repertoire workflows capabilities fetch_json")]
+    Capabilities {
+        /// Its name
+        name: String,
+    },
     /// Show everything that a name has meant
     History {
         /// The name
@@ -296,6 +313,10 @@ pub(super) enum Tools {
     /// List all tools and their recipes
     #[command(visible_alias = "ls")]
     List,
+    /// Name the workflows that need a tool, a recipe or a workflow that is not there
+    #[command(after_help = "\
+To be run after a tool was changed. The exit status is 1 if something is missing.")]
+    Check,
     /// Find tools by what they are for
     Search {
         /// What you want to do
@@ -321,50 +342,30 @@ Examples:
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Artifacts {
-    /// List all artifacts
+pub(super) enum Runtime {
+    /// Build an image: once for the same packages, some half a minute
+    #[command(after_help = "\
+Packages come from PyPI as wheels and are pinned. What is compiled in them is left out; a package
+that does not do without is refused.
+
+Example:
+  repertoire runtime build --requirement pyyaml==6.0.3 --requirement jinja2==3.1.6 --name reports")]
+    Build {
+        /// A package. May be repeated
+        #[arg(long, short, value_name = "NAME==VERSION", required = true)]
+        requirement: Vec<String>,
+        /// What the image is called
+        #[arg(long, value_name = "NAME")]
+        name: String,
+    },
+    /// List the images and what is in them
     #[command(visible_alias = "ls")]
     List,
-    /// Print an artifact's content
-    Get {
-        /// Its name
+    /// Take an image's name away, and remove it if it has no other
+    Remove {
+        /// Its name, or its digest
         name: String,
     },
-    /// Save a file as an artifact; what had the name before is replaced
-    #[command(after_help = "\
-Examples:
-  repertoire artifacts put report.md --file report.md
-  echo '{\"a\": 1}' | repertoire artifacts put numbers --file - --kind json")]
-    Put {
-        /// Its name
-        name: String,
-        /// The content, or - for standard input
-        #[arg(long, value_name = "FILE|-")]
-        file: PathBuf,
-        /// What the content is [default: json if the file's name ends so, else text if it is
-        /// UTF-8, else binary]
-        #[arg(long)]
-        kind: Option<Kind>,
-        /// What it is for
-        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-        description: String,
-    },
-    /// Delete an artifact
-    Delete {
-        /// Its name
-        name: String,
-    },
-}
-
-/// What an artifact holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Kind {
-    /// A JSON value
-    Json,
-    /// UTF-8
-    Text,
-    /// Bytes
-    Binary,
 }
 
 #[derive(Debug, Subcommand)]
@@ -375,6 +376,24 @@ pub(super) enum Runs {
         /// How many
         #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
         limit: usize,
+    },
+    /// Agree to the calls that a run waits with
+    #[command(after_help = "\
+`runs list` shows what waits, and with which arguments.")]
+    Approve {
+        /// The run's id
+        id: String,
+        /// Only this one of its calls
+        #[arg(long, value_name = "N")]
+        call: Option<u64>,
+    },
+    /// Refuse the calls that a run waits with
+    Deny {
+        /// The run's id
+        id: String,
+        /// Only this one of its calls
+        #[arg(long, value_name = "N")]
+        call: Option<u64>,
     },
     /// Show what is recorded of a run, its host calls one by one
     Show {

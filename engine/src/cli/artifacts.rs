@@ -1,5 +1,8 @@
 //! `repertoire artifacts`
 
+use std::path::Path;
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::app::App;
@@ -7,7 +10,8 @@ use super::args::{Artifacts, Kind};
 use super::output::Output;
 use super::text::{self, Align, Table};
 use super::{Exit, input, wire, workflows};
-use crate::artifacts::{Content, Metadata};
+use crate::Tenant;
+use crate::artifacts::{Content, Filter, MAX_WHOLE, Metadata, PIECE, SaveOptions};
 use crate::error::{Error, Result};
 use crate::id::quoted;
 use crate::json::Json;
@@ -15,25 +19,73 @@ use crate::json::Json;
 pub(super) async fn dispatch(app: &App, command: Artifacts) -> Result<Exit> {
     let output = &app.output;
     match command {
-        Artifacts::List => list(output, &app.tenant().await?.artifacts().await?),
-        Artifacts::Get { name } => {
-            let (metadata, content) = app.tenant().await?.load_artifact(&name).await?;
-            get(output, &metadata, &content)
+        Artifacts::List { prefix, kind, media_type, after, limit } => {
+            let kind = kind.map_or("", Kind::name).to_owned();
+            let filter = Filter { prefix, kind, media_type, after, limit };
+            list(output, &app.tenant().await?.list_artifacts(&filter).await?)
         }
-        Artifacts::Put { name, file, kind, description } => {
-            let is_json = file.extension().is_some_and(|extension| extension == "json");
-            let content = content(input::bytes(&file).await?, kind, is_json)?;
+        Artifacts::Get { name, version } => {
             let tenant = app.tenant().await?;
-            saved(output, &tenant.save_artifact(&name, &content, description).await?)
+            get(output, tenant, &tenant.artifact(&name, version).await?).await
         }
-        Artifacts::Delete { name } => {
-            if !app.tenant().await?.delete_artifact(&name).await? {
+        Artifacts::Put { name, file, kind, media_type, description, expires_in } => {
+            let expires_in = expires_in.map(Duration::from_secs);
+            let options = SaveOptions { media_type, expires_in, ..description.into() };
+            saved(output, &put(app.tenant().await?, &name, &file, kind, options).await?)
+        }
+        Artifacts::Versions { name } => {
+            let versions = app.tenant().await?.artifact_versions(&name).await?;
+            if versions.is_empty() {
+                return Err(Error::not_found(format!("there is no artifact {}", quoted(&name))));
+            }
+            list(output, &versions)
+        }
+        Artifacts::Delete { name, version } => {
+            let tenant = app.tenant().await?;
+            let existed = match version {
+                None => tenant.delete_artifact(&name).await?,
+                Some(version) => tenant.delete_artifact_version(&name, version).await?,
+            };
+            if !existed {
+                // Which of the two it is.
+                tenant.artifact(&name, version).await?;
                 let name = quoted(&name);
                 return Err(Error::not_found(format!("there is no artifact {name} to delete")));
             }
             workflows::deleted(output, &name)
         }
     }
+}
+
+/// Saves a file. Large ones are bytes, unless somebody says otherwise, and are
+/// never in memory as a whole.
+async fn put(
+    tenant: &Tenant,
+    name: &str,
+    file: &Path,
+    kind: Option<Kind>,
+    options: SaveOptions,
+) -> Result<Metadata> {
+    let is_json = file.extension().is_some_and(|extension| extension == "json");
+    let mut source = input::open(file).await?;
+    let mut head = Vec::new();
+    let whole = if kind == Some(Kind::Binary) { PIECE } else { MAX_WHOLE };
+    source.read(&mut head, whole + 1).await?;
+    if head.len() <= whole {
+        return tenant.save_artifact(name, &content(head, kind, is_json)?, options).await;
+    }
+    if !matches!(kind, None | Some(Kind::Binary)) {
+        return Err(Error::invalid_argument(format!(
+            "the content has more than {MAX_WHOLE} bytes, which only --kind binary may have"
+        )));
+    }
+    let mut upload = tenant.upload_artifact();
+    while !head.is_empty() {
+        tenant.append_to_upload(&mut upload, &head).await?;
+        head.clear();
+        source.read(&mut head, PIECE).await?;
+    }
+    tenant.finish_upload(name, upload, options).await
 }
 
 fn content(bytes: Vec<u8>, kind: Option<Kind>, is_json: bool) -> Result<Content> {
@@ -72,7 +124,8 @@ fn list(output: &Output, artifacts: &[Metadata]) -> Result<Exit> {
     }
     let mut table = Table::new([
         ("NAME", Align::Left),
-        ("KIND", Align::Left),
+        ("VERSION", Align::Right),
+        ("TYPE", Align::Left),
         ("SIZE", Align::Right),
         ("SAVED", Align::Left),
         ("DESCRIPTION", Align::Left),
@@ -80,7 +133,8 @@ fn list(output: &Output, artifacts: &[Metadata]) -> Result<Exit> {
     for artifact in artifacts {
         table.row([
             artifact.name.to_string(),
-            artifact.kind.to_owned(),
+            artifact.version.to_string(),
+            artifact.media_type.clone(),
             text::bytes(artifact.size),
             artifact.created_at.to_string(),
             text::shortened(&artifact.description, 60),
@@ -95,7 +149,8 @@ fn saved(output: &Output, metadata: &Metadata) -> Result<Exit> {
         output.object(&wire::Artifact::from(metadata))?;
     } else {
         let size = text::bytes(metadata.size);
-        output.note(&format!("saved {} ({}, {size})", metadata.name, metadata.kind));
+        let Metadata { name, version, kind, .. } = metadata;
+        output.note(&format!("saved {name}, version {version} ({kind}, {size})"));
     }
     Ok(Exit::Done)
 }
@@ -112,10 +167,26 @@ struct Loaded<'a> {
     base64: Option<String>,
 }
 
-fn get(output: &Output, metadata: &Metadata, content: &Content) -> Result<Exit> {
+async fn get(output: &Output, tenant: &Tenant, metadata: &Metadata) -> Result<Exit> {
+    if !output.json && metadata.kind == "binary" {
+        if output.is_terminal() {
+            return Err(Error::invalid_argument(format!(
+                "{} is binary, and nothing for a terminal: redirect it to a file",
+                metadata.name
+            )));
+        }
+        let mut at = 0;
+        while at < metadata.size {
+            let piece = tenant.read_artifact(metadata, at).await?;
+            output.print_bytes(&piece)?;
+            at += piece.len() as u64;
+        }
+        return Ok(Exit::Done);
+    }
+    let content = tenant.artifact_content(metadata).await?;
     if output.json {
         let mut answer = Loaded { artifact: metadata.into(), json: None, text: None, base64: None };
-        match content {
+        match &content {
             Content::Json(json) => answer.json = Some(json),
             Content::Text(text) => answer.text = Some(text),
             Content::Binary(bytes) => answer.base64 = Some(base64(bytes)),
@@ -127,14 +198,9 @@ fn get(output: &Output, metadata: &Metadata, content: &Content) -> Result<Exit> 
         Content::Json(json) => {
             output.print_foreign(&format!("{}\n", text::pretty(json.as_str())))?
         }
-        Content::Text(text) => output.print_foreign(text)?,
-        Content::Binary(_) if output.is_terminal() => {
-            return Err(Error::invalid_argument(format!(
-                "{} is binary, and nothing for a terminal: redirect it to a file",
-                metadata.name
-            )));
-        }
-        Content::Binary(bytes) => output.print_bytes(bytes)?,
+        Content::Text(text) => output.print_foreign(&text)?,
+        // Printed above, piece by piece.
+        Content::Binary(_) => {}
     }
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::args::Arguments;
 use crate::error::{Error, Result};
@@ -33,19 +34,48 @@ pub(super) async fn text(path: &Path) -> Result<String> {
     })
 }
 
+/// A file that is read in pieces.
+pub(super) struct Source {
+    from: Box<dyn AsyncRead + Send + Unpin>,
+    name: String,
+}
+
+/// Opens a file, or standard input if it is `-`, to be read in pieces.
+pub(super) async fn open(path: &Path) -> Result<Source> {
+    let name = name(path);
+    let from: Box<dyn AsyncRead + Send + Unpin> = if path == Path::new("-") {
+        Box::new(tokio::io::stdin())
+    } else {
+        let file = tokio::fs::File::open(path).await.map_err(|error| unreadable(&name, error))?;
+        Box::new(file)
+    };
+    Ok(Source { from, name })
+}
+
+impl Source {
+    /// Adds up to so many bytes to what was read; fewer only at the end.
+    pub(super) async fn read(&mut self, to: &mut Vec<u8>, most: usize) -> Result<()> {
+        let read = (&mut self.from).take(most as u64).read_to_end(to).await;
+        read.map(drop).map_err(|error| unreadable(&self.name, error))
+    }
+}
+
+fn unreadable(shown: &str, error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::not_found(format!("there is no file {shown}")),
+        ErrorKind::IsADirectory => {
+            Error::invalid_argument(format!("{shown} is a directory, and a file is wanted"))
+        }
+        _ => Error::invalid_argument(format!("cannot read {shown}")).with_source(error),
+    }
+}
+
 fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     let shown = name(path);
-    let unreadable = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => Error::not_found(format!("there is no file {shown}")),
-        ErrorKind::IsADirectory => {
-            Error::invalid_argument(format!("{shown} is a directory, and a file is wanted"))
-        }
-        _ => Error::invalid_argument(format!("cannot read {shown}")).with_source(error),
-    };
     let mut content = Vec::new();
     let read = if path == Path::new("-") {
         std::io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut content)
@@ -53,7 +83,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         std::fs::File::open(path)
             .and_then(|file| file.take(MAX_INPUT + 1).read_to_end(&mut content))
     };
-    read.map_err(unreadable)?;
+    read.map_err(|error| unreadable(&shown, error))?;
     if content.len() as u64 > MAX_INPUT {
         return Err(Error::invalid_argument(format!("{shown} has more than {MAX_INPUT} bytes")));
     }

@@ -10,6 +10,7 @@ use super::args::Runs;
 use super::output::{Output, Style};
 use super::text::{self, Align, Table};
 use super::{Exit, wire};
+use crate::approvals::Request;
 use crate::error::Result;
 use crate::id::RunId;
 use crate::json::Json;
@@ -19,17 +20,24 @@ use crate::run::{Outcome, Run};
 pub(super) async fn dispatch(app: &App, command: Runs) -> Result<Exit> {
     match command {
         Runs::List { limit } => {
-            let runs = app.tenant().await?.runs(limit).await?;
+            let tenant = app.tenant().await?;
+            let (runs, waiting) = (tenant.runs(limit).await?, tenant.waiting()?);
             if app.output.json {
                 let runs = runs.iter().map(Into::into).collect();
-                app.output.object(&Listing { runs })?;
-            } else if runs.is_empty() {
+                let waiting = waiting.iter().map(Into::into).collect();
+                app.output.object(&Listing { waiting, runs })?;
+                return Ok(Exit::Done);
+            }
+            approvals(&app.output, &waiting)?;
+            if runs.is_empty() && waiting.is_empty() {
                 app.output.note("nothing has been run yet");
-            } else {
+            } else if !runs.is_empty() {
                 app.output.print(&table(&runs))?;
             }
             Ok(Exit::Done)
         }
+        Runs::Approve { id, call } => decide(app, &id, call, true).await,
+        Runs::Deny { id, call } => decide(app, &id, call, false).await,
         Runs::Show { id } => {
             let id = RunId::parse(&id)?;
             show(&app.output, &app.tenant().await?.run_record(id).await?)
@@ -43,7 +51,61 @@ pub(super) async fn dispatch(app: &App, command: Runs) -> Result<Exit> {
 
 #[derive(Serialize)]
 struct Listing<'a> {
+    waiting: Vec<Waiting<'a>>,
     runs: Vec<wire::Run<'a>>,
+}
+
+/// A call that waits for an approval.
+#[derive(Serialize)]
+struct Waiting<'a> {
+    run_id: String,
+    call: u64,
+    target: &'a str,
+    arguments: &'a Json,
+    since: String,
+    until: String,
+}
+
+impl<'a> From<&'a Request> for Waiting<'a> {
+    fn from(request: &'a Request) -> Self {
+        Self {
+            run_id: request.run.to_string(),
+            call: request.call,
+            target: &request.target,
+            arguments: &request.arguments,
+            since: request.since.to_string(),
+            until: request.until.to_string(),
+        }
+    }
+}
+
+fn approvals(output: &Output, waiting: &[Request]) -> Result<()> {
+    for request in waiting {
+        let Request { run, call, target, arguments, until, .. } = request;
+        let heading = output.paint(Style::Heading, "waits for approval");
+        output.print(&format!("{run}  {heading} until {until}, call {call}\n"))?;
+        let arguments = text::shortened(arguments.as_str(), 500);
+        output.print_foreign(&text::indented(&format!("{target} {arguments}"), 4))?;
+    }
+    Ok(())
+}
+
+async fn decide(app: &App, id: &str, call: Option<u64>, agreed: bool) -> Result<Exit> {
+    let decided = app.tenant().await?.decide(RunId::parse(id)?, call, agreed)?;
+    let verb = if agreed { "approved" } else { "denied" };
+    if app.output.json {
+        #[derive(Serialize)]
+        struct Decided<'a> {
+            agreed: bool,
+            calls: Vec<Waiting<'a>>,
+        }
+        app.output.object(&Decided { agreed, calls: decided.iter().map(Into::into).collect() })?;
+        return Ok(Exit::Done);
+    }
+    for request in &decided {
+        app.output.note(&format!("{verb} {} of run {}", request.target, request.run));
+    }
+    Ok(Exit::Done)
 }
 
 /// One line per run; nested ones are indented by their depth.

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use super::Environment;
 use super::args::{Global, LimitFlags};
+use crate::artifacts::ArtifactLimits;
 use crate::error::{Error, Result};
+use crate::grants::{Decision, Grants, Rule};
 use crate::id::TenantId;
 use crate::limits::Limits;
 use crate::schema::nearest;
@@ -40,7 +42,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 16] = [
+const KEYS: [Key; 27] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
@@ -48,6 +50,10 @@ const KEYS: [Key; 16] = [
     key("log", "REPERTOIRE_LOG", "", Kind::Text),
     key("runtime.component", "REPERTOIRE_COMPONENT", "--component", Kind::Path),
     key("runtime.cache", "REPERTOIRE_CACHE", "--cache", Kind::Path),
+    key("runtime.images", "REPERTOIRE_IMAGES", "", Kind::Path),
+    key("runtime.image", "REPERTOIRE_IMAGE", "", Kind::Text),
+    key("runtime.recipe", "REPERTOIRE_RECIPE", "", Kind::Path),
+    key("runtime.python", "REPERTOIRE_PYTHON", "", Kind::Path),
     key("embedding.model", "REPERTOIRE_MODEL", "--model", Kind::Path),
     key("embedding.onnxruntime", "REPERTOIRE_ONNXRUNTIME", "--onnxruntime", Kind::Path),
     key("limits.fuel", "REPERTOIRE_FUEL", "--fuel", Kind::Count),
@@ -57,6 +63,13 @@ const KEYS: [Key; 16] = [
     key("limits.host_calls", "REPERTOIRE_HOST_CALLS", "", Kind::Count),
     key("limits.depth", "REPERTOIRE_DEPTH", "", Kind::Count),
     key("limits.recording_bytes", "REPERTOIRE_RECORDING_BYTES", "", Kind::CountOrNone),
+    key("artifacts.quota_mib", "REPERTOIRE_ARTIFACTS_QUOTA_MIB", "", Kind::Count),
+    key("artifacts.versions", "REPERTOIRE_ARTIFACTS_VERSIONS", "", Kind::Count),
+    key("grants.default", "REPERTOIRE_GRANTS_DEFAULT", "", Kind::Text),
+    key("grants.allow", "REPERTOIRE_GRANTS_ALLOW", "", Kind::List),
+    key("grants.ask", "REPERTOIRE_GRANTS_ASK", "", Kind::List),
+    key("grants.deny", "REPERTOIRE_GRANTS_DENY", "", Kind::List),
+    key("grants.ask_seconds", "REPERTOIRE_GRANTS_ASK_SECONDS", "", Kind::Count),
 ];
 
 const fn key(name: &'static str, variable: &'static str, flag: &'static str, kind: Kind) -> Key {
@@ -143,6 +156,7 @@ impl Settings {
             temp_dir: environment.temp_dir.clone(),
         };
         settings.tenant()?;
+        settings.grants()?;
         Ok(settings)
     }
 
@@ -185,6 +199,25 @@ impl Settings {
     /// As [`data`](Self::data).
     pub(super) fn component(&self) -> Result<&Path> {
         self.required("runtime.component")
+    }
+
+    /// Where runtime images are kept.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub(super) fn images(&self) -> Result<PathBuf> {
+        Ok(match self.path("runtime.images") {
+            Some(images) => images.to_owned(),
+            None => self.data()?.join("images"),
+        })
+    }
+
+    /// The program that builds images, and the Python that runs it.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub(super) fn recipe(&self) -> Result<(&Path, &Path)> {
+        Ok((self.required("runtime.recipe")?, self.required("runtime.python")?))
     }
 
     /// Checks that everything is there that a library with search needs.
@@ -251,6 +284,49 @@ impl Settings {
         }
     }
 
+    /// What a tenant may keep as artifacts.
+    pub(super) fn artifacts(&self) -> ArtifactLimits {
+        ArtifactLimits {
+            quota_bytes: self.count("artifacts.quota_mib").saturating_mul(MIB),
+            versions: u32::try_from(self.count("artifacts.versions")).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// What the tenant may reach.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument), naming where a rule
+    /// that is none was written.
+    pub(super) fn grants(&self) -> Result<Grants> {
+        let refuse = |name: &str, problem: &str| {
+            let origin = self.values.get(name).map(|(_, origin)| origin.to_string());
+            let origin = origin.unwrap_or_default();
+            Error::invalid_argument(format!("{origin}: {name}: {problem}"))
+        };
+        let rules = |name| match self.values.get(name) {
+            Some((Value::List(rules), _)) => rules
+                .iter()
+                .map(|rule| Rule::new(rule).map_err(|error| refuse(name, error.message())))
+                .collect(),
+            _ => Ok(Vec::new()),
+        };
+        let default = match self.text("grants.default") {
+            None => None,
+            Some("allow") => Some(Decision::Allow),
+            Some("ask") => Some(Decision::Ask),
+            Some("deny") => Some(Decision::Deny),
+            Some(_) => {
+                return Err(refuse("grants.default", "write \"allow\", \"ask\" or \"deny\""));
+            }
+        };
+        let (allow, ask) = (rules("grants.allow")?, rules("grants.ask")?);
+        let ask_seconds = match self.values.get("grants.ask_seconds") {
+            Some((Value::Count(seconds), _)) => Some(*seconds),
+            _ => None,
+        };
+        Ok(Grants { default, allow, ask, deny: rules("grants.deny")?, ask_seconds })
+    }
+
     /// Where tools' commands are looked for.
     pub(super) fn search_path(&self) -> Option<OsString> {
         self.search_path.clone()
@@ -303,6 +379,9 @@ fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)
     set("limits.host_calls", Value::Count(limits.host_calls));
     set("limits.depth", Value::Count(u64::from(limits.depth)));
     set("limits.recording_bytes", Value::Count(limits.recording_bytes));
+    let artifacts = ArtifactLimits::default();
+    set("artifacts.quota_mib", Value::Count(artifacts.quota_bytes / MIB));
+    set("artifacts.versions", Value::Count(u64::from(artifacts.versions)));
     let prefix = environment.executable.parent().and_then(Path::parent);
     if let Some(share) = prefix.map(|prefix| prefix.join("share/repertoire")) {
         for (name, file) in [

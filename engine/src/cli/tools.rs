@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::app::App;
 use super::args::Tools;
 use super::output::{Output, Style};
-use super::{Exit, input, run, text, wire};
+use super::{Exit, capabilities, input, run, text, wire};
 use crate::error::Result;
 use crate::tools::{CallContext, ToolInfo};
 
@@ -24,6 +24,7 @@ pub(super) async fn dispatch(app: &App, command: Tools) -> Result<Exit> {
     let context = CallContext { tenant, run: None, deadline: None };
     match command {
         Tools::Schema => Ok(Exit::Done),
+        Tools::Check => capabilities::check(&app.output, app.tenant().await?).await,
         Tools::List => list(app, &tools.list_for(&context).await),
         Tools::Search { query, limit } => {
             list(app, &tools.search(&query, limit, app.embedder().as_ref(), &context).await?)

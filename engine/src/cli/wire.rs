@@ -221,11 +221,15 @@ impl<'a> From<&'a ToolInfo> for Tool<'a> {
 #[derive(Serialize)]
 pub(super) struct Artifact<'a> {
     name: &'a str,
+    version: u64,
     kind: &'static str,
+    media_type: &'a str,
     description: &'a str,
     size: u64,
     sha256: &'a str,
     created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<String>,
 }
@@ -234,11 +238,14 @@ impl<'a> From<&'a Metadata> for Artifact<'a> {
     fn from(metadata: &'a Metadata) -> Self {
         Self {
             name: metadata.name.as_str(),
+            version: metadata.version,
             kind: metadata.kind,
+            media_type: &metadata.media_type,
             description: &metadata.description,
             size: metadata.size,
             sha256: &metadata.digest,
             created_at: metadata.created_at.to_string(),
+            expires_at: metadata.expires_at.map(|end| end.to_string()),
             run_id: metadata.run.map(|run| run.to_string()),
         }
     }

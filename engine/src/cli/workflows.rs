@@ -9,7 +9,7 @@ use super::args::Workflows;
 use super::output::{Output, Style};
 use super::progress::Files;
 use super::text::{self, Align, Table};
-use super::{Exit, input, wire};
+use super::{Exit, capabilities, input, wire};
 use crate::catalog::{ImportAction, Imported};
 use crate::error::{Error, Result};
 use crate::id::quoted;
@@ -41,6 +41,9 @@ pub(super) async fn dispatch(app: &App, command: Workflows) -> Result<Exit> {
             deleted(output, &name)
         }
         Workflows::Import { directory } => import(app, &directory).await,
+        Workflows::Capabilities { name } => {
+            capabilities::show(output, app.tenant().await?, &name).await
+        }
         Workflows::History { name } => history(output, &app.tenant().await?.history(&name).await?),
     }
 }

@@ -1,11 +1,14 @@
 //! The capabilities of an instance that has none: what analysis and replays run with.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::workflows::Workflows;
-use crate::artifacts::{Artifacts, Content, Metadata};
+use crate::artifacts::{Artifacts, Metadata};
+use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::id::ArtifactName;
 use crate::json::Json;
@@ -32,11 +35,11 @@ impl Workflows for Denied {
         denied()
     }
 
-    async fn list(&self) -> Result<Vec<Workflow>> {
+    async fn list(&self, _: &RunContext) -> Result<Vec<Workflow>> {
         denied()
     }
 
-    async fn search(&self, _: &str, _: u32) -> Result<Vec<Hit>> {
+    async fn search(&self, _: &RunContext, _: &str, _: u32) -> Result<Vec<Hit>> {
         denied()
     }
 
@@ -61,19 +64,31 @@ impl Workflows for Denied {
 
 #[async_trait]
 impl Artifacts for Denied {
-    async fn save(&self, _: &Metadata, _: &Content) -> Result<()> {
+    async fn insert(&self, _: &Metadata, _: Option<Bytes>) -> Result<bool> {
         denied()
     }
 
-    async fn load(&self, _: &ArtifactName) -> Result<Option<(Metadata, Content)>> {
+    async fn write(&self, _: u64, _: u64, _: Vec<Bytes>, _: Timestamp) -> Result<()> {
         denied()
     }
 
-    async fn list(&self) -> Result<Vec<Metadata>> {
+    async fn read(&self, _: &Metadata, _: u64) -> Result<Option<Bytes>> {
         denied()
     }
 
-    async fn delete(&self, _: &ArtifactName) -> Result<bool> {
+    async fn versions(&self, _: Option<&ArtifactName>) -> Result<Vec<Metadata>> {
+        denied()
+    }
+
+    async fn remove(&self, _: &[Metadata]) -> Result<u64> {
+        denied()
+    }
+
+    async fn remove_strays(&self, _: &HashSet<u64>, _: Timestamp) -> Result<()> {
+        denied()
+    }
+
+    async fn disk(&self, _: u64) -> Result<u64> {
         denied()
     }
 }

@@ -4,9 +4,11 @@
 //! Everything that comes in is the choice of an attacker: names, texts and
 //! sizes are checked here or behind the trait, never in Python.
 
-mod artifacts;
+pub(crate) mod approval;
+pub(crate) mod artifacts;
 pub(crate) mod calls;
 pub(crate) mod denied;
+mod images;
 mod tools;
 pub(crate) mod workflows;
 
@@ -21,6 +23,7 @@ use wasmtime::{AsContext, AsContextMut};
 
 use crate::clock::Stopwatch;
 use crate::error::{Blame, Code, Error, Result};
+use crate::grants::{Decision, Target};
 use crate::json::Json;
 use crate::run::Event;
 use crate::sandbox::{Call, HostState, LimitReached, RunContext, read_code, wire_code};
@@ -139,6 +142,15 @@ fn wire_parameter(parameter: &Parameter) -> types::Parameter {
         required: parameter.required,
         default_value: parameter.default.as_ref().map(|json| json.as_str().to_owned()),
         description: parameter.description.clone(),
+    }
+}
+
+/// Refuses what is not granted, whatever the source said of itself, and waits
+/// for whoever has to be asked.
+async fn gate(context: &RunContext, target: &Target<'_>, arguments: &Json) -> Result<()> {
+    match context.grants.check(target)? {
+        Decision::Ask => approval::ask(context, target, arguments).await,
+        Decision::Allow | Decision::Deny => Ok(()),
     }
 }
 

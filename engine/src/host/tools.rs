@@ -7,8 +7,10 @@ use futures::FutureExt;
 use repertoire_host_bindings::{calls, tools, types};
 use wasmtime::component::HasSelf;
 
-use super::{Caller, blocking, observed, read_arguments, starting, wire_parameter};
+use super::{Caller, blocking, gate, observed, read_arguments, starting, wire_parameter};
+use crate::capabilities::visible_tool;
 use crate::error::{Error, Result};
+use crate::grants::Target;
 use crate::id::quoted;
 use crate::json::Json;
 use crate::sandbox::{Call, HostState, RunContext};
@@ -20,8 +22,9 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
     async fn list(mut caller: Caller<'_>) -> wasmtime::Result<Vec<tools::Tool>> {
         let context = Arc::clone(caller.data_mut().context());
         let list = async move {
-            let tools = context.tools.list_for(&bounds(&context)).await;
-            Ok(tools.iter().map(|tool| wire_tool(tool)).collect::<Vec<_>>())
+            let all = context.tools.list_for(&bounds(&context)).await;
+            let visible = all.iter().filter_map(|tool| visible_tool(&context.grants, tool));
+            Ok(visible.map(|tool| wire_tool(&tool)).collect::<Vec<_>>())
         };
         // Listing has no error; servers that cannot be started are listed as such.
         Ok(blocking(&mut caller, Call::of("tools.list", &()), list).await?.unwrap_or_default())
@@ -34,7 +37,10 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
         let context = Arc::clone(caller.data_mut().context());
         let call = Call::of("tools.get", &name);
         blocking(&mut caller, call, async move {
-            Ok(wire_tool(context.tools.get_for(&name, &bounds(&context)).await?.as_ref()))
+            let tool = context.tools.get_for(&name, &bounds(&context)).await?;
+            let visible = visible_tool(&context.grants, &tool);
+            let none = || Error::not_found(format!("there is no tool {}", quoted(&name)));
+            visible.map(|tool| wire_tool(&tool)).ok_or_else(none)
         })
         .await
     }
@@ -47,11 +53,13 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
         let context = Arc::clone(caller.data_mut().context());
         let call = Call::of("tools.search", &(&query, limit));
         blocking(&mut caller, call, async move {
-            let hits = context
+            // What may not be called takes no place from what may.
+            let all = context
                 .workflows
-                .search_tools(&context.tools, &query, limit, &bounds(&context))
+                .search_tools(&context.tools, &query, u32::MAX, &bounds(&context))
                 .await?;
-            Ok(hits.iter().map(|tool| wire_tool(tool)).collect())
+            let visible = all.iter().filter_map(|tool| visible_tool(&context.grants, tool));
+            Ok(visible.take(limit as usize).map(|tool| wire_tool(&tool)).collect())
         })
         .await
     }
@@ -108,6 +116,7 @@ async fn call(
     arguments: String,
 ) -> Result<Json> {
     let arguments = read_arguments(arguments)?;
+    gate(&context, &Target::Tool { tool: &tool, callable: &callable }, &arguments).await?;
     let bounds = bounds(&context);
     let target = || target(&tool, &callable);
     let work = context.tools.call(&tool, &callable, &arguments, &bounds);

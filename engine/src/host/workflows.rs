@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use repertoire_host_bindings::{calls, types, workflows};
 use wasmtime::component::HasSelf;
 
-use super::{Caller, blocking, observed, read_arguments, starting, wire_parameter};
+use super::{Caller, blocking, gate, observed, read_arguments, starting, wire_parameter};
 use crate::error::{Error, Result};
+use crate::grants::Target;
 use crate::json::Json;
 use crate::sandbox::{Call, HostState, RunContext};
 use crate::tools::{CallContext, Registry, ToolInfo};
@@ -29,11 +30,11 @@ pub(crate) trait Workflows: Send + Sync {
     /// The workflow of that name, if there is one.
     async fn get(&self, name: &str) -> Result<Option<Workflow>>;
 
-    /// All workflows, by name.
-    async fn list(&self) -> Result<Vec<Workflow>>;
+    /// All workflows that the caller may run, by name.
+    async fn list(&self, caller: &RunContext) -> Result<Vec<Workflow>>;
 
-    /// The workflows nearest in meaning to `query`.
-    async fn search(&self, query: &str, limit: u32) -> Result<Vec<Hit>>;
+    /// The workflows nearest in meaning to `query` that the caller may run.
+    async fn search(&self, caller: &RunContext, query: &str, limit: u32) -> Result<Vec<Hit>>;
 
     /// Deletes a workflow; false if there was none.
     async fn delete(&self, name: &str) -> Result<bool>;
@@ -69,6 +70,8 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         let context = Arc::clone(caller.data_mut().context());
         let call = Call::of("workflows.create", &(&name, &source, &description));
         let create = async move {
+            let asked = serde_json::json!({ "name": &name, "description": &description, "source": &source });
+            gate(&context, &Target::Create, &asked.into()).await?;
             let created = context.workflows.create(&context, &name, &source, &description).await?;
             Ok(wire_workflow(&created))
         };
@@ -82,6 +85,9 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         let context = Arc::clone(caller.data_mut().context());
         let call = Call::of("workflows.get", &name);
         let get = async move {
+            if !context.grants.permits(&Target::Workflow(&name)) {
+                return Ok(None);
+            }
             Ok(context.workflows.get(&name).await?.map(|found| wire_workflow(&found)))
         };
         blocking(&mut caller, call, get).await
@@ -91,8 +97,9 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         mut caller: Caller<'_>,
     ) -> wasmtime::Result<Result<Vec<workflows::Workflow>, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
-        let list =
-            async move { Ok(context.workflows.list().await?.iter().map(wire_workflow).collect()) };
+        let list = async move {
+            Ok(context.workflows.list(&context).await?.iter().map(wire_workflow).collect())
+        };
         blocking(&mut caller, Call::of("workflows.list", &()), list).await
     }
 
@@ -104,7 +111,7 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         let context = Arc::clone(caller.data_mut().context());
         let call = Call::of("workflows.search", &(&query, limit));
         let search = async move {
-            let hits = context.workflows.search(&query, limit).await?;
+            let hits = context.workflows.search(&context, &query, limit).await?;
             Ok(hits
                 .iter()
                 .map(|hit| workflows::Hit {
@@ -122,7 +129,14 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
     ) -> wasmtime::Result<Result<bool, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
         let call = Call::of("workflows.delete", &name);
-        blocking(&mut caller, call, async move { context.workflows.delete(&name).await }).await
+        let delete = async move {
+            gate(&context, &Target::Delete, &serde_json::json!({ "name": &name }).into()).await?;
+            if !context.grants.permits(&Target::Workflow(&name)) {
+                return Ok(false);
+            }
+            context.workflows.delete(&name).await
+        };
+        blocking(&mut caller, call, delete).await
     }
 
     async fn invoke(
@@ -167,6 +181,7 @@ async fn invoke(
     seed: u64,
 ) -> Result<Json> {
     let arguments = read_arguments(arguments)?;
+    gate(&context, &Target::Workflow(&name), &arguments).await?;
     let target = || format!("workflows.{name}");
     observed(&context, target, context.workflows.invoke(&context, &name, arguments, seed)).await
 }

@@ -44,6 +44,14 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// A number; `None` if it is null.
+    pub(crate) fn optional_number(&self, column: &str) -> Result<Option<u64>> {
+        if self.column(column)?.is_null(self.at) {
+            return Ok(None);
+        }
+        self.number(column).map(Some)
+    }
+
     pub(crate) fn real(&self, column: &str) -> Result<f32> {
         match self.column(column)?.downcast_ref::<Float32Array>() {
             Some(numbers) => Ok(numbers.value(self.at)),

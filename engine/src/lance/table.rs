@@ -1,6 +1,7 @@
 //! A table that opens, or is created, when it is first needed.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +25,9 @@ const TIDY_EVERY: u64 = 20;
 /// How old a version has to be before its files may go. A query of another
 /// process may still be reading it; none takes a minute.
 const KEEP: Duration = Duration::from_secs(60);
+
+/// The same where the disk would become too full otherwise.
+const KEEP_AT_LEAST: Duration = Duration::from_secs(5);
 
 /// Looking for the newest version takes a millisecond for every thousand that
 /// are kept. Whoever finds this many when opening the table drops the old ones.
@@ -111,6 +115,38 @@ impl Table {
 
     // Plain functions that box, not `async fn`s, as in `guarded`.
 
+    /// Whether somebody has written to it.
+    pub(crate) fn exists(&self) -> bool {
+        self.dir().join("_versions").exists()
+    }
+
+    /// Bytes on disk, old versions included.
+    pub(crate) async fn disk(&self) -> Result<u64> {
+        fn size(dir: &Path) -> std::io::Result<u64> {
+            let mut sum = 0;
+            for entry in std::fs::read_dir(dir)? {
+                let entry = entry?;
+                sum += match entry.metadata() {
+                    Ok(found) if found.is_dir() => size(&entry.path())?,
+                    Ok(found) => found.len(),
+                    // Somebody has tidied up.
+                    Err(error) if error.kind() == ErrorKind::NotFound => 0,
+                    Err(error) => return Err(error),
+                };
+            }
+            Ok(sum)
+        }
+        let dir = self.dir();
+        let found = tokio::task::spawn_blocking(move || match size(&dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            found => found,
+        });
+        found
+            .await
+            .unwrap_or_else(|panic| Err(panic.into()))
+            .map_err(|error| Error::unavailable(self.doing("measure")).with_source(error))
+    }
+
     /// What a query finds; nothing if the table was never written to.
     pub(crate) fn read<'a>(
         self: &'a Arc<Self>,
@@ -140,28 +176,11 @@ impl Table {
         on: &'a str,
         rows: RecordBatch,
     ) -> BoxFuture<'a, Result<u64>> {
-        self.merge(on, rows, false)
-    }
-
-    /// Inserts rows, in place of those that have the same key.
-    pub(crate) async fn replace(self: &Arc<Self>, on: &str, rows: RecordBatch) -> Result<()> {
-        self.merge(on, rows, true).await.map(drop)
-    }
-
-    fn merge<'a>(
-        self: &'a Arc<Self>,
-        on: &'a str,
-        rows: RecordBatch,
-        replace: bool,
-    ) -> BoxFuture<'a, Result<u64>> {
         let work = async move {
             let _writing = self.writing.lock().await;
             let table = self.existing_or_new().await?;
             let mut merge = table.merge_insert(&[on]);
             merge.when_not_matched_insert_all();
-            if replace {
-                merge.when_matched_update_all(None);
-            }
             let schema = rows.schema();
             let rows = Box::new(RecordBatchIterator::new([Ok(rows)], schema));
             let result = self.commit(merge.execute(rows).boxed(), |result| result.version).await?;
@@ -351,7 +370,30 @@ impl Table {
         let is_stale = super::recovery::has_stale_versions(&self.dir(), 2, before(KEEP));
         let steps = is_stale.then_some(prune).into_iter().chain([compact]);
         for step in steps {
-            if let Err(failure) = guarded(table.optimize(step)).await {
+            if let Err(failure) = guarded(table.optimize(step).boxed()).await {
+                let error = failure.into_error(self.doing("compact"));
+                tracing::debug!(error = %error.chain(), "will be tried again");
+                return;
+            }
+        }
+    }
+
+    /// Gives back what was deleted, now: for who has written more than there is
+    /// room for. Whoever reads has seconds, not a minute.
+    pub(crate) async fn tidy_now(self: &Arc<Self>) {
+        let _writing = self.writing.lock().await;
+        let Ok(Some(table)) = self.existing().await else { return };
+        let options = CompactionOptions {
+            target_rows_per_fragment: self.rows_per_file,
+            ..CompactionOptions::default()
+        };
+        let prune = OptimizeAction::Prune {
+            older_than: lancedb::table::Duration::from_std(KEEP_AT_LEAST).ok(),
+            delete_unverified: Some(false),
+            error_if_tagged_old_versions: None,
+        };
+        for step in [OptimizeAction::Compact { options, remap_options: None }, prune] {
+            if let Err(failure) = guarded(table.optimize(step).boxed()).await {
                 let error = failure.into_error(self.doing("compact"));
                 tracing::debug!(error = %error.chain(), "will be tried again");
                 return;

@@ -151,6 +151,10 @@ struct StoredAnalysis {
     #[serde(default)]
     artifacts: Vec<String>,
     #[serde(default)]
+    packages: Vec<String>,
+    #[serde(default)]
+    computed: Vec<String>,
+    #[serde(default)]
     warnings: Vec<StoredWarning>,
 }
 
@@ -231,6 +235,8 @@ impl From<&Analysis> for StoredAnalysis {
             tools: analysis.uses.tools.clone(),
             workflows: analysis.uses.workflows.clone(),
             artifacts: analysis.uses.artifacts.clone(),
+            packages: analysis.uses.packages.clone(),
+            computed: analysis.uses.computed.clone(),
             warnings: analysis.warnings.iter().map(warning).collect(),
         }
     }
@@ -264,6 +270,8 @@ impl From<StoredAnalysis> for Analysis {
                 tools: stored.tools,
                 workflows: stored.workflows,
                 artifacts: stored.artifacts,
+                packages: stored.packages,
+                computed: stored.computed,
             },
             warnings: stored.warnings.into_iter().map(warning).collect(),
         }

@@ -380,6 +380,8 @@ fn read_analysis(analysis: guest::Analysis) -> Result<Analysis> {
             tools: analysis.uses.tools,
             workflows: analysis.uses.workflows,
             artifacts: analysis.uses.artifacts,
+            packages: analysis.uses.packages,
+            computed: analysis.uses.computed,
         },
         warnings: analysis
             .warnings
@@ -413,6 +415,7 @@ pub(crate) const fn read_code(code: types::ErrorCode) -> Code {
         Wire::StackExhausted => Code::StackExhausted,
         Wire::Trapped => Code::Trapped,
         Wire::Cancelled => Code::Cancelled,
+        Wire::QuotaExceeded => Code::QuotaExceeded,
         Wire::Busy => Code::Busy,
         Wire::ToolFailed => Code::ToolFailed,
         Wire::Unavailable => Code::Unavailable,
@@ -440,6 +443,7 @@ pub(crate) const fn wire_code(code: Code) -> types::ErrorCode {
         Code::StackExhausted => Wire::StackExhausted,
         Code::Trapped => Wire::Trapped,
         Code::Cancelled => Wire::Cancelled,
+        Code::QuotaExceeded => Wire::QuotaExceeded,
         Code::Busy => Wire::Busy,
         Code::ToolFailed => Wire::ToolFailed,
         Code::Unavailable => Wire::Unavailable,

@@ -19,9 +19,13 @@ use wasmtime::Engine;
 use super::component::new_store;
 use super::engine::MAX_MEMORY;
 use super::{HostState, Instance, Output, RunContext, Tape, trap};
+use crate::approvals::memory::MemoryApprovals;
+use crate::artifacts::{ArtifactLimits, Shelf};
 use crate::budget::Budget;
 use crate::clock::{Clock, FixedClock, FixedEntropy, Timestamp};
 use crate::error::Result;
+use crate::grants::{Granted, Grants};
+use crate::host::approval::Slot;
 use crate::host::denied::Denied;
 use crate::id::{RunId, TenantId};
 use crate::limits::Limits;
@@ -153,10 +157,13 @@ impl Factory {
             nested: AtomicU64::new(0),
             budget,
             events: None,
-            clock,
             tools: Registry::empty(),
             workflows: Arc::new(Denied),
-            artifacts: Arc::new(Denied),
+            artifacts: Arc::new(Shelf::new(Arc::new(Denied), clock, ArtifactLimits::default())),
+            grants: Granted::only(&Grants::nothing().into()),
+            approvals: Arc::new(MemoryApprovals::new()),
+            slot: Slot::none(),
+            images: None,
         }))
     }
 

@@ -4,15 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::artifacts::Artifacts;
+use crate::approvals::Approvals;
+use crate::artifacts::Shelf;
 use crate::budget::Budget;
-use crate::clock::{Clock, Stopwatch, Timestamp, nested_seed};
+use crate::clock::{Stopwatch, Timestamp, nested_seed};
+use crate::grants::Granted;
+use crate::host::approval::Slot;
+use crate::host::artifacts::Uploads;
 use crate::host::calls::Calls;
 use crate::host::workflows::Workflows;
 use crate::id::{RunId, TenantId};
+use crate::images::Images;
 use crate::sandbox::engine::FUEL_SLICE;
 use crate::sandbox::limiter::Limiter;
 use crate::sandbox::output::{CurrentOutput, EventSink, Output};
@@ -38,10 +44,17 @@ pub(crate) struct RunContext {
     pub(crate) output: Arc<Output>,
     pub(crate) tape: Arc<Tape>,
     pub(crate) events: Option<EventSink>,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tools: Registry,
     pub(crate) workflows: Arc<dyn Workflows>,
-    pub(crate) artifacts: Arc<dyn Artifacts>,
+    pub(crate) artifacts: Arc<Shelf>,
+    /// What of these it may reach. Asked at every call: it can change.
+    pub(crate) grants: Granted,
+    /// Where it waits for somebody.
+    pub(crate) approvals: Arc<dyn Approvals>,
+    /// Its root's place among those that run, which it gives back while it waits.
+    pub(crate) slot: Arc<Slot>,
+    /// The runtimes that there are beside its own.
+    pub(crate) images: Option<Images>,
     /// Nested runs that the guest has asked for.
     pub(crate) nested: AtomicU64,
 }
@@ -67,6 +80,7 @@ pub(crate) struct HostState {
     pub(super) limiter: Limiter,
     pub(super) gauge: Arc<FuelGauge>,
     pub(crate) calls: Calls,
+    pub(crate) uploads: Arc<Mutex<Uploads>>,
 }
 
 impl HostState {
@@ -85,6 +99,7 @@ impl HostState {
             limiter: Limiter::new(Arc::clone(&context.budget), Arc::clone(&context.tape)),
             gauge: Arc::new(FuelGauge::new(Arc::clone(&context.budget))),
             calls: Calls::new(&context.budget),
+            uploads: Arc::default(),
             context,
         }
     }

@@ -5,6 +5,7 @@
 //! tenants/acme/tenant.json  the embedding model; with it, the tenant exists
 //! tenants/acme/lock         locked while a table is created or recovered
 //! tenants/acme/*.lance      LanceDB's tables
+//! tenants/acme/approvals/   calls that wait, and the answers
 //! tenants/acme/quarantine/  damaged files that were set aside
 //! ```
 

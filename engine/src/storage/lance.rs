@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::directory::{Directory, Meta};
 use super::{Storage, Store, check_model};
+use crate::approvals::file::FileApprovals;
 use crate::artifacts::lance::LanceArtifacts;
 use crate::error::{Error, Result};
 use crate::id::TenantId;
@@ -81,6 +82,7 @@ impl Storage for LanceStorage {
                     library: Arc::new(LanceLibrary::new(&database, meta.dimensions)?),
                     artifacts: Arc::new(LanceArtifacts::new(&database)),
                     records: Arc::new(LanceRecords::new(&database)),
+                    approvals: Arc::new(FileApprovals::new(database.dir().join("approvals"))),
                 };
                 Open { tenant: tenant.clone(), meta, store }
             }
@@ -127,7 +129,7 @@ impl State {
 
 impl Open {
     fn is_idle(&self) -> bool {
-        let Store { library, artifacts, records } = &self.store;
+        let Store { library, artifacts, records, .. } = &self.store;
         Arc::strong_count(library) == 1
             && Arc::strong_count(artifacts) == 1
             && Arc::strong_count(records) == 1

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{Storage, Store, check_model};
+use crate::approvals::memory::MemoryApprovals;
 use crate::artifacts::memory::MemoryArtifacts;
 use crate::error::Result;
 use crate::id::TenantId;
@@ -59,6 +60,7 @@ impl Storage for MemoryStorage {
             library: Arc::new(MemoryLibrary::new()),
             artifacts: Arc::new(MemoryArtifacts::new()),
             records: Arc::new(MemoryRecords::new()),
+            approvals: Arc::new(MemoryApprovals::new()),
         };
         tenants.insert(tenant.clone(), Tenant { model: model.to_owned(), dimensions, store });
         Ok(true)

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::approvals::Approvals;
 use crate::artifacts::Artifacts;
 use crate::error::{Error, Result};
 use crate::id::TenantId;
@@ -54,6 +55,8 @@ pub struct Store {
     pub artifacts: Arc<dyn Artifacts>,
     /// Its run records.
     pub records: Arc<dyn Records>,
+    /// Its calls that wait for an approval.
+    pub approvals: Arc<dyn Approvals>,
 }
 
 /// Refuses to mix vectors of two models, which cannot be compared.

@@ -22,6 +22,7 @@ _CLASSES = {
     ErrorCode.STACK_EXHAUSTED: repertoire.WorkflowError,
     ErrorCode.TRAPPED: repertoire.WorkflowError,
     ErrorCode.CANCELLED: repertoire.RepertoireError,
+    ErrorCode.QUOTA_EXCEEDED: repertoire.QuotaExceededError,
     ErrorCode.BUSY: repertoire.BusyError,
     ErrorCode.TOOL_FAILED: repertoire.ToolError,
     ErrorCode.UNAVAILABLE: repertoire.UnavailableError,

@@ -138,11 +138,14 @@ def artifact(wit):
     return Artifact(
         {
             "name": wit.name,
+            "version": wit.version,
             "kind": wit.kind,
+            "media_type": wit.media_type,
             "description": wit.description,
             "size": wit.size,
             "digest": wit.digest,
             "created_at_ms": wit.created_at_ms,
+            "expires_at_ms": wit.expires_at_ms,
             "run_id": wit.run_id,
         }
     )

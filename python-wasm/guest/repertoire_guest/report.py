@@ -1,5 +1,7 @@
 """An analysis in the contract's types."""
 
+import dataclasses
+
 from componentize_py_types import Err
 from wit_world.exports import guest
 from wit_world.imports.types import Error, ErrorCode, Parameter
@@ -28,7 +30,7 @@ def analyze(source):
         signature=_sayable(found.signature),
         description=_sayable(found.description),
         docstring=_sayable(found.docstring),
-        uses=guest.Uses(*(list(map(_sayable, names)) for names in (found.uses.tools, found.uses.workflows, found.uses.artifacts))),
+        uses=guest.Uses(*(list(map(_sayable, names)) for names in dataclasses.astuple(found.uses))),
         warnings=[guest.Warning(item.code, _sayable(item.message), item.line) for item in found.warnings],
     )
 

@@ -104,6 +104,18 @@ fn known(name: &str) -> String {
 
 fn parse(kind: Kind, value: &Spanned<DeValue<'_>>, base: &Path) -> Result<Value, String> {
     let text = match (kind, value.get_ref()) {
+        (Kind::List, DeValue::Array(items)) => {
+            let text = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+                DeValue::String(text) => Ok(text.as_ref().to_owned()),
+                other => {
+                    Err(format!("expected a list of strings, found {}", article(other.type_str())))
+                }
+            };
+            return items.iter().map(text).collect::<Result<_, _>>().map(Value::List);
+        }
+        (Kind::List, other) => {
+            return Err(format!("expected a list of strings, found {}", article(other.type_str())));
+        }
         (Kind::Path | Kind::Text, DeValue::String(text)) => text.as_ref(),
         (Kind::Count | Kind::CountOrNone | Kind::Seconds, DeValue::Integer(number))
             if number.radix() == 10 =>

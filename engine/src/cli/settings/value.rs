@@ -23,6 +23,8 @@ pub(super) enum Kind {
     CountOrNone,
     /// A number of seconds, more than 0.
     Seconds,
+    /// Texts: a list in a file, separated by commas in a variable.
+    List,
 }
 
 /// A setting's value.
@@ -36,6 +38,8 @@ pub(in super::super) enum Value {
     Count(u64),
     /// A length of time.
     Seconds(Duration),
+    /// Texts.
+    List(Vec<String>),
 }
 
 impl fmt::Display for Value {
@@ -45,6 +49,7 @@ impl fmt::Display for Value {
             Self::Text(text) => f.write_str(text),
             Self::Count(count) => f.write_str(&super::super::text::thousands(*count)),
             Self::Seconds(time) => time.as_secs_f64().fmt(f),
+            Self::List(texts) => f.write_str(&texts.join(", ")),
         }
     }
 }
@@ -56,6 +61,7 @@ impl serde::Serialize for Value {
             Self::Text(text) => text.serialize(serializer),
             Self::Count(count) => count.serialize(serializer),
             Self::Seconds(time) => time.as_secs_f64().serialize(serializer),
+            Self::List(texts) => texts.serialize(serializer),
         }
     }
 }
@@ -87,6 +93,10 @@ impl Kind {
         let text = text.to_str().ok_or_else(|| "the value is not UTF-8".to_owned())?.trim();
         match self {
             Self::Path | Self::Text => Ok(Value::Text(text.to_owned())),
+            Self::List => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                Ok(Value::List(texts.map(ToOwned::to_owned).collect()))
+            }
             Self::Count | Self::CountOrNone => {
                 // Fuel is counted in thousands of millions: let people group the digits.
                 let digits = text.replace('_', "");

@@ -3,36 +3,49 @@
 import ast
 from dataclasses import dataclass, field
 
+_ROOTS = ("tools", "workflows", "artifacts")
 _TOOLS_OWN = {"list", "search"}
 _WORKFLOWS_OWN = {"create", "get", "list", "search", "delete", "invoke", "invoke_async"}
+_TAKE_A_NAME = {
+    "workflows": {"invoke", "invoke_async"},
+    "artifacts": {"save", "load", "open", "get", "versions", "delete"},
+}
+_REACH_ANYTHING = {"eval", "exec", "__import__", "globals", "locals", "vars", "compile"}
 
 
 @dataclass
 class Uses:
-    """Names, sorted."""
+    """Names, sorted; packages as they are required."""
 
     tools: list[str] = field(default_factory=list)
     workflows: list[str] = field(default_factory=list)
     artifacts: list[str] = field(default_factory=list)
+    packages: list[str] = field(default_factory=list)
+    computed: list[str] = field(default_factory=list)
 
 
-def find(tree):
-    """All that a source names; it may reach more by computing names."""
-    tools, workflows, artifacts = set(), set(), set()
+def find(tree, packages=()):
+    """All that a source names; `computed` says where it may reach more by computing names."""
+    named = {root: set() for root in _ROOTS}
+    computed = set()
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         root, names = _chain(node)
         if root == "tools" and names and names[0] not in _TOOLS_OWN:
-            tools.add(_tool(names))
+            named["tools"].add(_tool(names))
         elif root == "workflows" and names and names[0] not in _WORKFLOWS_OWN:
-            workflows.add(names[0])
+            named["workflows"].add(names[0])
+        elif root and not names and isinstance(node.ctx, ast.Load):
+            computed.add(root)  # handed on, or asked for a name that is no literal
         if isinstance(node, ast.Call):
-            _literal_name(node, workflows, artifacts)
+            _called(node, named, computed)
+        elif _imports_the_contract(node) or isinstance(node, ast.Name) and node.id in _REACH_ANYTHING:
+            computed.update(_ROOTS)
         if root:
             continue
         waiting.extend(ast.iter_child_nodes(node))
-    return Uses(sorted(tools), sorted(workflows), sorted(artifacts))
+    return Uses(*(sorted(named[root]) for root in _ROOTS), list(packages), sorted(computed))
 
 
 def _tool(names):
@@ -42,16 +55,22 @@ def _tool(names):
     return ".".join(names)
 
 
-def _literal_name(call, workflows, artifacts):
+def _called(call, named, computed):
     """`workflows.invoke("name", ...)`, `artifacts.load("name")`"""
     root, names = _chain(call.func)
-    given = call.args[0] if call.args else next((item.value for item in call.keywords if item.arg == "name"), None)
-    if len(names) != 1 or not (isinstance(given, ast.Constant) and isinstance(given.value, str)):
+    if len(names) != 1 or names[0] not in _TAKE_A_NAME.get(root, ()):
         return
-    if root == "workflows" and names[0] in ("invoke", "invoke_async") and call.args:
-        workflows.add(given.value)
-    elif root == "artifacts" and names[0] in ("save", "load", "delete"):
-        artifacts.add(given.value)
+    given = call.args[0] if call.args else next((item.value for item in call.keywords if item.arg == "name"), None)
+    if isinstance(given, ast.Constant) and isinstance(given.value, str):
+        named[root].add(given.value)
+    else:
+        computed.add(root)
+
+
+def _imports_the_contract(node):
+    if isinstance(node, ast.Import):
+        return any(alias.name.partition(".")[0] in ("wit_world", "importlib") for alias in node.names)
+    return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("wit_world", "importlib")
 
 
 def _chain(node):
@@ -70,7 +89,7 @@ def _chain(node):
                 return "", []
             names.append(name)
             node = node.args[0]
-        elif isinstance(node, ast.Name) and node.id in ("tools", "workflows", "artifacts"):
+        elif isinstance(node, ast.Name) and node.id in _ROOTS:
             return node.id, names[::-1]
         else:
             return "", []

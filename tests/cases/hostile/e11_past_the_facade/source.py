@@ -21,7 +21,7 @@ def run():
         attempt(raw_workflows.invoke, "x' OR '1'='1", "{}"),
         attempt(raw_workflows.create, "a" * 65, "def run(): return 1", ""),
         attempt(raw_workflows.create, "ok_name", "def run(:", ""),
-        attempt(raw_artifacts.save, "../../x", raw_artifacts.Content_Text("x"), ""),
-        attempt(raw_artifacts.load, "a\0b"),
+        attempt(raw_artifacts.save, "../../x", raw_artifacts.Content_Text("x"), raw_artifacts.SaveOptions("", "", None)),
+        attempt(raw_artifacts.load, "a\0b", None),
         attempt(raw_tools.call, "test", "echo", '{"x": 1}'),
     ]
