@@ -90,6 +90,7 @@ def make(requirements, out):
             build.componentize(staged, made)
         except build.BuildError as error:
             raise refusal(error, packages) from None
+        made = build.fuse(made)
         image["bytes"] = made.stat().st_size
         directory.mkdir(parents=True, exist_ok=True)
         place(directory / "component.wasm", made.read_bytes())
