@@ -7,6 +7,8 @@ mod cli;
 mod concurrency;
 #[cfg(feature = "full")]
 mod disk;
+#[cfg(feature = "full")]
+mod durable;
 mod docs;
 mod events;
 mod hostile;
@@ -23,3 +25,4 @@ mod sessions;
 mod shipped;
 mod startup;
 mod tools;
+mod versions;

@@ -59,6 +59,7 @@ pub(crate) async fn analyze(
         events: None,
         clock: Arc::clone(clock),
         tools: Registry::empty(),
+        pins: None,
         workflows: Arc::new(Denied),
         artifacts: Arc::new(Denied),
         nested: AtomicU64::new(0),

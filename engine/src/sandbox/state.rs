@@ -19,6 +19,7 @@ use crate::sandbox::output::{CurrentOutput, EventSink, Output};
 use crate::sandbox::tape::Tape;
 use crate::sandbox::wasi;
 use crate::tools::Registry;
+use crate::workflow::Pin;
 
 /// The most WASI resources (streams, pollables) that an instance may hold.
 const MAX_RESOURCES: usize = 1024;
@@ -35,6 +36,8 @@ pub(crate) struct RunContext {
     pub(crate) events: Option<EventSink>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tools: Registry,
+    /// Of a pinned run: what the names that it invokes stand for.
+    pub(crate) pins: Option<Arc<[Pin]>>,
     pub(crate) workflows: Arc<dyn Workflows>,
     pub(crate) artifacts: Arc<dyn Artifacts>,
     /// Nested runs that the guest has asked for.
