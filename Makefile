@@ -58,6 +58,10 @@ test: build ## Set everything up and run every test
 	$(if $(wildcard python-wasm/tests/test_*.py),$(VENV_PYTHON) -m unittest discover -s python-wasm/tests)
 	$(CARGO) test $(CORE)
 
+.PHONY: test-kills
+test-kills: build ## Kill a writer 200 times, where `test` does it 20 times
+	REPERTOIRE_TESTS_KILLS=200 $(CARGO) test $(WORKSPACE) --test all -- durable::a_writer_is_killed
+
 .PHONY: lint
 lint: fmt-check audit lint-core ## Formatting, clippy and rustdoc without warnings, and the audit
 	$(CARGO) clippy $(WORKSPACE) --all-targets -- --deny warnings

@@ -11,6 +11,8 @@ mod disk;
 mod durable;
 mod docs;
 mod events;
+#[cfg(feature = "full")]
+mod format;
 mod hostile;
 mod input;
 mod layering;

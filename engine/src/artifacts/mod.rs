@@ -54,6 +54,12 @@ impl Content {
             Self::Binary(bytes) => bytes,
         }
     }
+
+    /// SHA-256 of those bytes, in lower-case hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        Sha256::digest(self.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// What is known of an artifact without loading it.
@@ -100,13 +106,12 @@ impl Metadata {
                 "the description of artifact {name} has more than {MAX_DESCRIPTION} bytes"
             )));
         }
-        let digest = Sha256::digest(content.as_bytes());
         Ok(Self {
             name,
             kind: content.kind(),
             description,
             size: size as u64,
-            digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: content.digest(),
             created_at,
             run,
         })
