@@ -469,7 +469,7 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { drop(found.insert(path)) }
+        found.extend(if path.is_dir() { files(&path) } else { [path].into() });
     }
     found
 }

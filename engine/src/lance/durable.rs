@@ -124,13 +124,11 @@ pub(super) fn sync_new(table: &Path) -> io::Result<()> {
 /// power cut leaves them there.
 pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent.filter(|parent| !parent.exists()) {
+        create_dir(parent)?;
+    }
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let Some(parent) = parent else { return Err(error) };
-            create_dir(parent)?;
-            return create_dir(dir);
-        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => return Ok(()),
         Err(error) => return Err(error),
     }
