@@ -172,7 +172,10 @@ async fn hostile_text_round_trips() {
     let saved = workflow(&name("ob"), HOSTILE, 1);
     library.save(&saved, &vector(1), None).await.unwrap();
     assert_eq!(library.get(&saved.name).await.unwrap(), Some(saved.clone()));
-    assert_eq!(open(dir.path()).list(None, usize::MAX).await.unwrap(), [saved.clone()]);
+    assert_eq!(
+        open(dir.path()).list(None, usize::MAX).await.unwrap(),
+        std::slice::from_ref(&saved)
+    );
     assert_eq!(library.nearest(&vector(1), 9).await.unwrap()[0].workflow, saved);
 }
 
