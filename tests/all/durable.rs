@@ -18,7 +18,7 @@ use repertoire::id::{ArtifactName, TenantId, WorkflowName};
 use repertoire::storage::lance::{Durability, LanceStorage};
 use repertoire::storage::{Storage, Store};
 use repertoire::workflow::{Analysis, Workflow};
-use repertoire::{Code, Result};
+use repertoire::{Blame, Code, Result};
 use repertoire_tests::repository;
 
 /// Says to [`child`] what to do, and where.
@@ -536,7 +536,7 @@ async fn any_damage_to_the_last_commit() {
                 Ok(found) => assert_eq!(found, after, "{what}"),
                 Err(error) => {
                     refused += 1;
-                    assert_eq!(error.code(), Code::Unavailable, "{what}: {}", error.chain());
+                    assert_eq!(error.blame(), Blame::Host, "{what}: {}", error.chain());
                     assert!(error.chain().contains("workflow"), "{what}: {}", error.chain());
                 }
             }

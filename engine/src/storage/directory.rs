@@ -90,6 +90,12 @@ impl Directory {
         Ok(Self { root })
     }
 
+    /// A data directory as it is; `None` if it is none.
+    pub(super) fn existing(root: &Path) -> Result<Option<Self>> {
+        let root = std::path::absolute(root).map_err(|error| cannot("find", root, error))?;
+        Ok(format(&root)?.map(|_| Self { root }))
+    }
+
     /// Where a tenant's data lies.
     pub(super) fn tenant(&self, tenant: &TenantId) -> PathBuf {
         self.tenants_dir().join(tenant.as_str())
@@ -231,12 +237,19 @@ impl Drop for Scratch {
 
 fn check_format(root: &Path) -> Result<()> {
     let path = root.join("FORMAT");
-    let Some(text) = read(&path)? else {
-        return write_new(&path, &format!("{FORMAT}\n")).map(drop);
-    };
+    match format(root)? {
+        Some(FORMAT) => Ok(()),
+        Some(_) => replace(&path, &format!("{FORMAT}\n")),
+        None => write_new(&path, &format!("{FORMAT}\n")).map(drop),
+    }
+}
+
+/// The number of a data directory's format; `None` if it has none yet.
+fn format(root: &Path) -> Result<Option<u32>> {
+    let path = root.join("FORMAT");
+    let Some(text) = read(&path)? else { return Ok(None) };
     match text.trim().parse::<u32>() {
-        Ok(FORMAT) => Ok(()),
-        Ok(OLDEST..FORMAT) => replace(&path, &format!("{FORMAT}\n")),
+        Ok(known @ OLDEST..=FORMAT) => Ok(Some(known)),
         Ok(newer) if newer > FORMAT => Err(Error::unavailable(format!(
             "the data directory {} has format {newer}, and this version of repertoire reads format \
              {FORMAT}: use a newer version, or choose another directory",

@@ -58,13 +58,12 @@ impl Diagnosis {
 /// [`Code::NotFound`](crate::error::Code::NotFound) if there is none,
 /// [`Code::Unavailable`](crate::error::Code::Unavailable) if it cannot be used at all.
 pub(super) async fn examine(root: &Path) -> Result<Diagnosis> {
-    if !root.join("FORMAT").exists() {
+    let Some(directory) = Directory::existing(root)? else {
         return Err(Error::not_found(format!(
             "{} is not a data directory: it has no file FORMAT",
             root.display()
         )));
-    }
-    let directory = Directory::prepare(root)?;
+    };
     let mut diagnosis = Diagnosis::default();
     for path in directory.inside()? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
