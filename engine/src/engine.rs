@@ -1,8 +1,9 @@
 //! The engine: what an embedder holds.
 
+use std::collections::HashMap;
 #[cfg(feature = "lancedb")]
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
 
@@ -48,6 +49,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     slots: Arc<Semaphore>,
+    shares: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
+    /// Root runs that one tenant may have at once.
+    share: usize,
 }
 
 /// Puts an [`Engine`] together. What is not set is kept in memory, has no
@@ -147,11 +151,24 @@ impl Engine {
         ))
     }
 
+    /// One tenant's share of the slots, which all its views have in common.
+    fn share(&self, id: &TenantId) -> Arc<Semaphore> {
+        let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get(id).and_then(Weak::upgrade) {
+            return share;
+        }
+        // Whoever is not looked at by anybody has no share to remember.
+        shares.retain(|_, share| share.strong_count() > 0);
+        let share = Arc::new(Semaphore::new(self.0.share));
+        shares.insert(id.clone(), Arc::downgrade(&share));
+        share
+    }
+
     fn view(&self, id: TenantId, store: Store) -> Tenant {
         let inner = &self.0;
         let Store { library, artifacts, records } = store;
         let catalog = Catalog {
-            tenant: id,
+            tenant: id.clone(),
             runtime: Arc::clone(&inner.runtime),
             library,
             embedder: Arc::clone(&inner.embedder),
@@ -164,6 +181,7 @@ impl Engine {
             artifacts,
             records,
             slots: Arc::clone(&inner.slots),
+            share: self.share(&id),
             validators: Validators::default(),
         };
         Tenant::new(invoker, inner.limits.clone())
@@ -268,7 +286,10 @@ impl EngineBuilder {
             }
         };
         // Three quarters of the instances are for nested runs and for sessions.
-        let slots = (runtime.max_instances() / 4).max(1);
+        let slots = (runtime.max_instances() / 4).max(1) as usize;
+        // A quarter of them is always for others: a tenant whose runs all wait
+        // for something holds its share, and no more.
+        let share = (slots - slots / 4).max(1);
         Ok(Engine(Arc::new(Inner {
             runtime,
             storage: self.storage,
@@ -277,7 +298,9 @@ impl EngineBuilder {
             limits: self.limits,
             clock: self.clock,
             entropy: self.entropy,
-            slots: Arc::new(Semaphore::new(slots as usize)),
+            slots: Arc::new(Semaphore::new(slots)),
+            shares: Mutex::default(),
+            share,
         })))
     }
 }

@@ -212,6 +212,11 @@ pub fn quoted(name: &str) -> String {
     format!("\"{text}\"")
 }
 
+/// SHA-256, in lower-case hexadecimal.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 macro_rules! digest {
     ($(#[$meta:meta])* $type:ident) => {
         $(#[$meta])*

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::artifacts::Artifacts;
 use crate::budget::Budget;
@@ -64,6 +64,8 @@ pub(crate) struct Invoker {
     /// Root runs that may run at once, over all tenants of the engine. Nested
     /// runs take none: their ancestors hold one already.
     pub(crate) slots: Arc<Semaphore>,
+    /// Of these, what this tenant may have at once: it cannot make the others wait.
+    pub(crate) share: Arc<Semaphore>,
     pub(crate) validators: Validators,
 }
 
@@ -92,11 +94,12 @@ impl Invoker {
     }
 
     /// Waits until there is room for another root run.
-    pub(crate) async fn admit(&self) -> Result<impl Drop + use<>> {
-        Arc::clone(&self.slots)
-            .acquire_owned()
-            .await
-            .map_err(|error| Error::internal("the engine is closed").with_source(error))
+    pub(crate) async fn admit(&self) -> Result<Admitted> {
+        let closed = |error| Error::internal("the engine is closed").with_source(error);
+        // The tenant's own share first: who waits for it stands in nobody's way.
+        let share = Arc::clone(&self.share).acquire_owned().await.map_err(closed)?;
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(closed)?;
+        Ok(Admitted { _slot: slot, _share: share })
     }
 
     /// Runs a workflow that another one invokes, on what is left of its budget.
@@ -108,6 +111,7 @@ impl Invoker {
         seed: u64,
         pinned: bool,
     ) -> Result<Run> {
+        check_size(&arguments, caller.budget.limits())?;
         let workflow = match &caller.pins {
             Some(pins) => self.catalog.pinned(pins, name).await?,
             None => self.catalog.resolve(name).await?,
@@ -191,6 +195,12 @@ impl Invoker {
             Err(error) => Outcome::Failure(Failure::new(error.code(), error.chain())),
         }
     }
+}
+
+/// Room for a root run, until it is dropped.
+pub(crate) struct Admitted {
+    _slot: OwnedSemaphorePermit,
+    _share: OwnedSemaphorePermit,
 }
 
 /// Ends a root run, and with it everything that it invoked, when its time is over.

@@ -28,7 +28,8 @@ pub struct Limits {
     /// Bytes of standard output, standard error and results. The default,
     /// 8 MiB, is more than a model can read.
     pub output_bytes: u64,
-    /// Bytes of arguments at the root. The default is 8 MiB.
+    /// Bytes of arguments, of the root and of each nested run: they are kept
+    /// with its record. The default is 8 MiB.
     pub argument_bytes: u64,
     /// Calls of tools, workflows and artifacts. The default is 10,000.
     pub host_calls: u64,

@@ -7,6 +7,11 @@ use std::process::ExitCode;
 
 use repertoire::cli::{self, Environment};
 
+/// Gives memory back: the C library's keeps what large values took, in an arena for
+/// each thread, and a server's memory would only grow.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let home = directories::BaseDirs::new();
     cli::main(Environment {

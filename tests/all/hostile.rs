@@ -20,8 +20,13 @@ const SECRET: &str = "CANARY-5f0c7e6a-of-another-tenant";
 
 #[test]
 fn hostile_programs() {
+    in_a_process_of_its_own("hostile::alone");
+}
+
+/// Runs an ignored test where nothing else does, so that what the process holds is the test's.
+pub(crate) fn in_a_process_of_its_own(test: &str) {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["hostile::alone", "--exact", "--ignored", "--nocapture"])
+        .args([test, "--exact", "--ignored", "--nocapture"])
         .env("REPERTOIRE_TESTS_SECRET", SECRET)
         .output()
         .unwrap();
@@ -29,6 +34,28 @@ fn hostile_programs() {
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .concat();
     assert!(output.status.success() && said.contains("1 passed"), "{}\n{said}", output.status);
+    eprintln!("{said}");
+}
+
+/// Counts the panics of this process.
+pub(crate) struct Panics(Arc<AtomicUsize>);
+
+impl Panics {
+    /// From now on.
+    pub(crate) fn counted() -> Self {
+        let panics = Arc::new(AtomicUsize::new(0));
+        let (counted, before) = (Arc::clone(&panics), panic::take_hook());
+        panic::set_hook(Box::new(move |info| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            before(info);
+        }));
+        Self(panics)
+    }
+
+    /// How many there were.
+    pub(crate) fn seen(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,12 +64,7 @@ async fn alone() {
     if std::env::var_os("REPERTOIRE_TESTS_SECRET").is_none() {
         return;
     }
-    let panics = Arc::new(AtomicUsize::new(0));
-    let (counted, before) = (Arc::clone(&panics), panic::take_hook());
-    panic::set_hook(Box::new(move |info| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        before(info);
-    }));
+    let panics = Panics::counted();
     let bench = bench().await;
     let other = bench.engine.tenant_or_new("other").await.unwrap();
     let source = "def run(n: int): return [n, artifacts.load('secret')]";
@@ -63,7 +85,6 @@ async fn alone() {
         }
         eprintln!("{:>6} ms  {}", started.elapsed().as_millis(), case.name);
     }
-    let panics = panics.load(Ordering::SeqCst);
     assert!(
         failed.is_empty(),
         "{} of {} cases failed:\n\n{}\n",
@@ -71,7 +92,7 @@ async fn alone() {
         group.cases.len(),
         failed.join("\n\n")
     );
-    assert_eq!(panics, 0, "the host panicked");
+    assert_eq!(panics.seen(), 0, "the host panicked");
 }
 
 /// Another tenant's workflow answers as ever.
@@ -151,14 +172,15 @@ async fn attack(
 
 /// What this process holds of the machine.
 #[derive(Debug, Clone, Copy)]
-struct Footprint {
-    resident_mib: u64,
-    threads: usize,
-    files: usize,
+pub(crate) struct Footprint {
+    pub(crate) resident_mib: u64,
+    pub(crate) threads: usize,
+    pub(crate) files: usize,
+    pub(crate) children: usize,
 }
 
 impl Footprint {
-    fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let count = |dir: &str| std::fs::read_dir(dir).unwrap().count();
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
         let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
@@ -166,6 +188,7 @@ impl Footprint {
             resident_mib: (pages * rustix::param::page_size() as u64) >> 20,
             threads: count("/proc/self/task"),
             files: count("/proc/self/fd"),
+            children: children(),
         }
     }
 
@@ -179,6 +202,7 @@ impl Footprint {
             if now.resident_mib <= self.resident_mib + MORE_MIB
                 && now.threads <= self.threads
                 && now.files <= self.files
+                && now.children <= self.children
             {
                 return Ok(());
             }
@@ -189,6 +213,15 @@ impl Footprint {
     }
 }
 
+/// Processes whose parent this one is.
+fn children() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+        .map(|children| children.split_whitespace().count())
+        .sum()
+}
+
 /// The control: what is measured above is seen when it is there.
 fn a_footprint_is_seen() {
     let before = Footprint::now();
@@ -196,7 +229,11 @@ fn a_footprint_is_seen() {
     let file = std::fs::File::open("/dev/null").unwrap();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || stopped.recv());
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
     let during = Footprint::now();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(during.children > before.children, "{during:?} {before:?}");
     assert!(during.resident_mib >= before.resident_mib + 60, "{during:?} {before:?}");
     assert!(
         during.threads > before.threads && during.files > before.files,

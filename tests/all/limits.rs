@@ -100,8 +100,9 @@ async fn host_calls() {
     let bench = bench().await;
     let source =
         "def run():\n while True:\n  try: tools.test.echo(x=1)\n  except BaseException: pass";
-    meets(&bench, Code::CallsExceeded, source, limits).await;
-    assert_eq!(bench.seen.started(), 25);
+    let run = meets(&bench, Code::CallsExceeded, source, limits).await;
+    // What was refused was not made.
+    assert_eq!((bench.seen.started(), run.usage.host_calls), (25, 25));
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! One binary for all integration tests: it links once, and loads the sandbox once.
 
+/// Gives memory back. The C library's keeps what it was given back, so that what a
+/// test leaves behind could not be told from what the allocator holds.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod analysis;
+mod boundary;
 mod cases;
 #[cfg(feature = "full")]
 mod cli;
@@ -15,6 +21,7 @@ mod events;
 mod format;
 mod hostile;
 mod input;
+mod isolation;
 mod layering;
 mod library;
 mod limits;
@@ -25,6 +32,7 @@ mod replay;
 mod seeds;
 mod sessions;
 mod shipped;
+mod soak;
 mod startup;
 mod tools;
 mod versions;

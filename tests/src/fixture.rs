@@ -19,7 +19,7 @@ pub struct Seen {
     pub in_flight: AtomicUsize,
     /// The most calls that were in flight at once.
     pub most: AtomicUsize,
-    /// The arguments of all calls.
+    /// The arguments of the first ten thousand calls, large ones excepted.
     pub arguments: Mutex<Vec<String>>,
 }
 
@@ -64,7 +64,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The tool `test`: `tools.test.echo(x=1)`, `.hang()`, `.sleep(ms=10)`,
+/// The tool `test`: `tools.test.echo(x=1)`, `.hang()`, `.hang_with(x=1)`, `.sleep(ms=10)`,
 /// `.big(n=1000)`, `.deep(n=1000)`, `.fail(message="...")`, `.panic()`.
 pub struct Fixture {
     info: ToolInfo,
@@ -79,6 +79,7 @@ impl Fixture {
             callable("echo", "Answers what it is given", &[("x", "{}")]),
             callable("typed", "Answers a whole number", &[("x", r#"{"type": "integer"}"#)]),
             callable("hang", "Never answers", &[]),
+            callable("hang_with", "Never answers", &[("x", "{}")]),
             callable("sleep", "Answers after a while", &[("ms", r#"{"type": "integer"}"#)]),
             callable("big", "Answers with so many characters", &[("n", r#"{"type": "integer"}"#)]),
             callable(
@@ -122,14 +123,20 @@ impl Tool for Fixture {
 
     async fn call(&self, callable: &str, arguments: &Json, _: &CallContext) -> Result<Json> {
         let _in_flight = InFlight::new(&self.seen);
-        self.seen.arguments.lock().unwrap().push(arguments.to_string());
+        // For tests that look at them; a soak's would fill the memory that it measures.
+        {
+            let mut known = self.seen.arguments.lock().unwrap();
+            if arguments.len() < 4096 && known.len() < 10_000 {
+                known.push(arguments.to_string());
+            }
+        }
         let given = arguments.to::<serde_json::Value>();
         let number =
             |name: &str| given.as_ref().map_or(0, |given| given[name].as_u64().unwrap_or(0));
         match callable {
             "echo" => Ok(arguments.clone()),
             "typed" => Json::from_value(&number("x")),
-            "hang" => std::future::pending().await,
+            "hang" | "hang_with" => std::future::pending().await,
             "sleep" => {
                 tokio::time::sleep(Duration::from_millis(number("ms"))).await;
                 Json::from_value(&number("ms"))

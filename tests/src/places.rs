@@ -9,9 +9,9 @@ use tokio::sync::OnceCell;
 
 use crate::fixture::{Fixture, Seen};
 
-/// More than any test has alive at once: a run of 200 needs 800, because a
-/// quarter of the instances are for root runs.
-const MAX_INSTANCES: u32 = 1024;
+/// More than any test has alive at once: a run of 200 needs 1,072, because a
+/// quarter of the instances are for root runs, and three quarters of these for one tenant.
+const MAX_INSTANCES: u32 = 1280;
 
 /// The root of the checkout.
 #[must_use]

@@ -10,11 +10,10 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::id::{ArtifactName, RunId};
+use crate::id::{ArtifactName, RunId, sha256_hex};
 use crate::json::Json;
 
 /// The largest artifact, in bytes. It crosses the sandbox's boundary in one piece.
@@ -58,7 +57,7 @@ impl Content {
     /// SHA-256 of those bytes, in lower-case hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
-        Sha256::digest(self.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256_hex(self.as_bytes())
     }
 }
 

@@ -142,10 +142,10 @@ Files that have not changed do nothing. Workflows without a file are left alone.
     Tenants(Tenants),
     /// Serve the library to an agent over MCP, on standard input and output
     #[command(after_help = "\
-An agent's program starts this and talks to it; `docs/mcp.md` shows how to add it to the common ones.
+An agent's program starts this and talks to it; `docs/mcp.md` shows how to add it.
 
 Examples:
-  claude mcp add repertoire -- repertoire mcp
+  repertoire mcp
   repertoire mcp --expose fetch_json,summarize_csv
   repertoire mcp --tenant acme")]
     Mcp(Mcp),

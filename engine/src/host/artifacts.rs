@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use repertoire_host_bindings::{artifacts, types};
-use sha2::{Digest, Sha256};
 use wasmtime::component::HasSelf;
 
 use super::{Caller, blocking};
 use crate::artifacts::{Content, Metadata};
-use crate::id::ArtifactName;
+use crate::id::{ArtifactName, sha256_hex};
 use crate::json::Json;
 use crate::sandbox::{Call, HostState};
 
@@ -87,8 +86,7 @@ fn summary(content: &artifacts::Content) -> (&'static str, usize, String) {
         artifacts::Content::Text(text) => ("text", text.as_bytes()),
         artifacts::Content::Binary(bytes) => ("binary", bytes.as_slice()),
     };
-    let digest = Sha256::digest(bytes);
-    (kind, bytes.len(), digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    (kind, bytes.len(), sha256_hex(bytes))
 }
 
 fn wire_metadata(metadata: Metadata) -> artifacts::Metadata {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,13 +14,41 @@ use repertoire_host_bindings::calls;
 use tokio::sync::Semaphore;
 use wasmtime::component::HasSelf;
 
-use super::{Caller, enter, leave, wire_error};
+use super::{Caller, blame, enter, leave, wire_error};
 use crate::budget::Budget;
 use crate::error::{Code, Error, Result};
 use crate::json::Json;
 use crate::sandbox::{Call, HostState};
 
 type Answer = (u64, Result<Json>);
+
+/// Bytes of arguments that one instance's calls in flight may hold. What may be
+/// in flight is counted by `Limits::calls_in_flight`; a thousand calls of 16 MiB
+/// each would be 16 GiB of the host's memory all the same.
+const MAX_HELD: usize = 64 << 20;
+
+/// Bytes of answers that may lie ready for an instance that does not fetch them:
+/// beyond it, calls in flight wait for `calls.wait`.
+const MAX_READY: usize = 64 << 20;
+
+/// Arguments of a call in flight, until it is dropped.
+pub(super) struct Held {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+fn size(answer: &Answer) -> usize {
+    match &answer.1 {
+        Ok(json) => json.len(),
+        Err(error) => error.message().len() + error.details().map_or(0, Json::len),
+    }
+}
 
 /// One instance's calls in flight.
 ///
@@ -31,6 +60,9 @@ pub(crate) struct Calls {
     pending: FuturesUnordered<Abortable<BoxFuture<'static, Answer>>>,
     handles: HashMap<u64, AbortHandle>,
     done: VecDeque<Answer>,
+    /// Bytes of the answers in `done`.
+    ready: usize,
+    held: Arc<AtomicUsize>,
     /// Bounds the nested runs that run at once.
     pub(super) slots: Arc<Semaphore>,
 }
@@ -44,6 +76,8 @@ impl Calls {
             pending: FuturesUnordered::new(),
             handles: HashMap::new(),
             done: VecDeque::new(),
+            ready: 0,
+            held: Arc::default(),
             slots: Arc::new(Semaphore::new(limits.concurrent_runs.max(1) as usize)),
         }
     }
@@ -54,6 +88,23 @@ impl Calls {
         let limits = budget.limits();
         self.limit = limits.calls_in_flight as usize;
         self.slots = Arc::new(Semaphore::new(limits.concurrent_runs.max(1) as usize));
+    }
+
+    /// Reserves room for the arguments of a call that is about to be started.
+    /// The error is the call's own to report.
+    pub(super) fn hold(&self, bytes: usize) -> Result<Held> {
+        let held = Held { all: Arc::clone(&self.held), bytes };
+        if self.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > MAX_HELD {
+            return Err(Error::new(
+                Code::CallsExceeded,
+                format!(
+                    "the arguments of the calls in flight have more than {} MiB; \
+                     await some of them first",
+                    MAX_HELD >> 20
+                ),
+            ));
+        }
+        Ok(held)
     }
 
     /// Starts a call and returns its id.
@@ -98,10 +149,13 @@ impl Calls {
     }
 
     fn poll_pending(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(answer)) = self.pending.poll_next_unpin(cx) {
+        while self.ready <= MAX_READY
+            && let Poll::Ready(Some(answer)) = self.pending.poll_next_unpin(cx)
+        {
             // An aborted one was cancelled and is forgotten already.
             if let Ok(answer) = answer {
                 self.handles.remove(&answer.0);
+                self.ready += size(&answer);
                 self.done.push_back(answer);
             }
         }
@@ -124,6 +178,7 @@ impl Calls {
                 }
             }
         }
+        self.ready = 0;
         self.done.drain(..).collect()
     }
 
@@ -147,6 +202,7 @@ impl Calls {
             self.turn().await;
         }
         self.done.retain(|(done, _)| *done != id);
+        self.ready = self.done.iter().map(size).sum();
     }
 }
 
@@ -169,7 +225,10 @@ impl calls::HostWithStore<HostState> for HasSelf<HostState> {
                 done
             }
         };
-        leave(&mut caller)?;
+        for error in done.iter().filter_map(|done| done.answer.as_ref().err()) {
+            blame(&mut caller, error);
+        }
+        leave(&mut caller).await?;
         Ok(done)
     }
 
@@ -180,7 +239,7 @@ impl calls::HostWithStore<HostState> for HasSelf<HostState> {
             caller.data_mut().calls.cancel(id).await;
             tape.end(&());
         }
-        leave(&mut caller)
+        leave(&mut caller).await
     }
 }
 

@@ -20,10 +20,10 @@ use wasmtime::component::{Access, HasSelf};
 use wasmtime::{AsContext, AsContextMut};
 
 use crate::clock::Stopwatch;
-use crate::error::{Code, Error, Result};
+use crate::error::{Blame, Code, Error, Result};
 use crate::json::Json;
 use crate::run::Event;
-use crate::sandbox::{Call, HostState, LimitReached, RunContext, wire_code};
+use crate::sandbox::{Call, HostState, LimitReached, RunContext, read_code, wire_code};
 use crate::workflow::Parameter;
 
 /// The guest that makes a call, and its store.
@@ -50,7 +50,10 @@ async fn blocking<T: Serialize + DeserializeOwned>(
             answer
         }
     };
-    leave(caller)?;
+    if let Err(error) = &answer {
+        blame(caller, error);
+    }
+    leave(caller).await?;
     Ok(answer)
 }
 
@@ -75,6 +78,13 @@ async fn starting(
     Ok(answer)
 }
 
+/// Remembers that the guest is told of a fault that is not its own.
+fn blame(caller: &mut Caller<'_>, error: &types::Error) {
+    if read_code(error.code).blame() == Blame::Host {
+        caller.data_mut().tell_of_fault();
+    }
+}
+
 /// Counts a host call.
 fn count(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
     caller
@@ -94,7 +104,14 @@ fn enter(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
 
 /// The guest is about to proceed on what its tree has left; if that is
 /// nothing, it does not, and no `except` of Python's sees why.
-fn leave(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
+///
+/// Setting the fuel begins the slice anew after which a guest yields. One that
+/// does little but call the host would never come to its end: it would hold its
+/// thread, and outlive its deadline. So its turn is measured in time as well.
+async fn leave(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
+    if caller.data_mut().gauge().turn_is_over() {
+        tokio::task::yield_now().await;
+    }
     let state = caller.data_mut();
     state.context().tape.settle();
     let fuel = state.gauge().leave_host();

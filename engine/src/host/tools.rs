@@ -61,7 +61,12 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
     ) -> wasmtime::Result<Result<calls::CallId, types::Error>> {
         let context = Arc::clone(caller.data_mut().context());
         let taped = Call::new(format!("start {}", target(&tool, &callable)), arguments.as_str());
-        starting(&mut caller, taped, call(context, tool, callable, arguments)).await
+        let held = caller.data_mut().calls.hold(tool.len() + callable.len() + arguments.len());
+        let call = async move {
+            let _held = held?;
+            call(context, tool, callable, arguments).await
+        };
+        starting(&mut caller, taped, call).await
     }
 }
 

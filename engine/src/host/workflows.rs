@@ -189,8 +189,10 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
         let state = caller.data_mut();
         let (context, slots) = (Arc::clone(state.context()), Arc::clone(&state.calls.slots));
         let call = Call::new(format!("start {}", target(&name, pinned)), arguments.as_str());
+        let held = state.calls.hold(name.len() + arguments.len());
         let seed = context.next_seed();
         let invoke = async move {
+            let _held = held?;
             let _slot = slots
                 .acquire_owned()
                 .await

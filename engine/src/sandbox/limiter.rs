@@ -80,4 +80,18 @@ impl ResourceLimiter for Limiter {
         // Tables are sized by the component; a guest has no way to ask for more.
         Ok(maximum.is_none_or(|maximum| desired <= maximum))
     }
+
+    // The defaults of wasmtime are 10,000 each; a store has one component.
+
+    fn instances(&self) -> usize {
+        super::engine::CORE_INSTANCES as usize
+    }
+
+    fn tables(&self) -> usize {
+        super::engine::TABLES as usize
+    }
+
+    fn memories(&self) -> usize {
+        super::engine::MEMORIES as usize
+    }
 }

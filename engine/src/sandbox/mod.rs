@@ -19,7 +19,7 @@ use repertoire_host_bindings::{guest, types};
 use wasmtime::Store;
 
 use crate::budget::Budget;
-use crate::error::{Code, Error, Result};
+use crate::error::{Blame, Code, Error, Result};
 use crate::json::Json;
 use crate::run::{Exception, Failure, Outcome, Value};
 use crate::workflow::{Analysis, Parameter, Raises, Signature, Uses, Warning};
@@ -106,7 +106,12 @@ impl Instance {
         .await;
         match answer {
             Ok(Ok(analysis)) => read_analysis(analysis),
-            Ok(Err(error)) => Err(Error::new(read_code(error.code), error.message)),
+            Ok(Err(error)) => {
+                // The host tells an analysis nothing, so it has nobody else to blame.
+                let code = read_code(error.code);
+                let code = if code.blame() == Blame::Host { Code::Trapped } else { code };
+                Err(Error::new(code, bounded(error.message)))
+            }
             Err(error) => {
                 let failure = trap::failure(&error, self.store.data());
                 Err(Error::new(
@@ -132,7 +137,9 @@ impl Instance {
                 Err(error) => Outcome::Failure(Failure::new(error.code(), error.message())),
             },
             Ok(Err(failure)) => {
-                Outcome::Failure(read_failure(failure, self.store.data().limiter.has_refused()))
+                let state = self.store.data();
+                let (refused, told) = (state.limiter.has_refused(), state.was_told_of_fault());
+                Outcome::Failure(read_failure(failure, refused, told))
             }
             Err(error) => {
                 self.store.data_mut().mark_broken();
@@ -178,6 +185,7 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Metered<'_, F> {
     type Output = wasmtime::Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.gauge.begin_turn();
         match self.call.as_mut().poll(cx) {
             Poll::Pending if self.gauge.yielded() => {
                 Poll::Ready(Err(LimitReached(Code::FuelExhausted).into()))
@@ -211,11 +219,13 @@ fn bounded(mut text: String) -> String {
     text
 }
 
-fn read_failure(failure: guest::Failure, memory_was_refused: bool) -> Failure {
+fn read_failure(failure: guest::Failure, memory_was_refused: bool, told_of_fault: bool) -> Failure {
     let is_memory_error =
         failure.exceptions.first().is_some_and(|first| first.type_name == "MemoryError");
     let code = match read_code(failure.code) {
         Code::Raised if is_memory_error && memory_was_refused => Code::MemoryExceeded,
+        // A guest can claim what it likes; only the host puts the blame on the host.
+        code if code.blame() == Blame::Host && !told_of_fault => Code::Raised,
         code => code,
     };
     Failure {
@@ -238,10 +248,47 @@ fn read_failure(failure: guest::Failure, memory_was_refused: bool) -> Failure {
     }
 }
 
+/// The most bytes that an analysis may have: a source of one MiB says its
+/// docstring, its description and its defaults each once or twice. It is kept
+/// with the workflow, and the guest that made it is not to be trusted.
+const MAX_ANALYSIS: usize = 4 << 20;
+
+/// What an item of a list costs beside its text.
+const ITEM: usize = 64;
+
+fn size_of(analysis: &guest::Analysis) -> usize {
+    let parameters = analysis.parameters.iter().map(|parameter| {
+        let default = parameter.default_value.as_ref().map_or(0, String::len);
+        parameter.name.len() + parameter.schema.len() + parameter.description.len() + default
+    });
+    let raises = analysis.raises.iter().map(|each| each.exception.len() + each.description.len());
+    let uses = &analysis.uses;
+    let names = uses.tools.iter().chain(&uses.workflows).chain(&uses.artifacts).map(String::len);
+    let warnings = analysis.warnings.iter().map(|each| each.code.len() + each.message.len());
+    let items: usize =
+        parameters.chain(raises).chain(names).chain(warnings).map(|n| n + ITEM).sum();
+    let texts = [
+        &analysis.signature,
+        &analysis.returns,
+        &analysis.returns_description,
+        &analysis.description,
+        &analysis.docstring,
+    ];
+    items + texts.map(String::len).iter().sum::<usize>()
+}
+
 fn read_analysis(analysis: guest::Analysis) -> Result<Analysis> {
+    if size_of(&analysis) > MAX_ANALYSIS {
+        return Err(Error::new(
+            Code::InvalidSource,
+            format!("what its signature and docstring say has more than {MAX_ANALYSIS} bytes"),
+        ));
+    }
     let json = |text: String| {
-        Json::parse(text)
-            .map_err(|error| Error::internal("analysis is not well-formed").with_source(error))
+        Json::parse(text).map_err(|error| {
+            Error::new(Code::Trapped, "the runtime's analysis is not well-formed")
+                .with_source(error)
+        })
     };
     let parameters = analysis
         .parameters

@@ -21,8 +21,13 @@ use crate::sandbox::wasi;
 use crate::tools::Registry;
 use crate::workflow::Pin;
 
-/// The most WASI resources (streams, pollables) that an instance may hold.
-const MAX_RESOURCES: usize = 1024;
+/// The most WASI resources (streams, pollables) that an instance may hold. CPython
+/// holds three streams, and one pollable at a time; the default is a million.
+const MAX_RESOURCES: usize = 256;
+
+/// Microseconds after which a guest that calls the host gives others their turn;
+/// about what a slice of fuel lasts.
+const TURN: u64 = 1_000;
 
 /// For whom an instance works, and what it may reach: the capabilities of one run.
 pub(crate) struct RunContext {
@@ -61,6 +66,7 @@ pub(crate) struct HostState {
     output: CurrentOutput,
     watch: Stopwatch,
     broken: bool,
+    told_of_fault: bool,
     pub(super) limiter: Limiter,
     pub(super) gauge: Arc<FuelGauge>,
     pub(crate) calls: Calls,
@@ -78,6 +84,7 @@ impl HostState {
             output,
             watch,
             broken: false,
+            told_of_fault: false,
             limiter: Limiter::new(Arc::clone(&context.budget), Arc::clone(&context.tape)),
             gauge: Arc::new(FuelGauge::new(Arc::clone(&context.budget))),
             calls: Calls::new(&context.budget),
@@ -113,6 +120,16 @@ impl HostState {
         self.broken = true;
     }
 
+    /// The guest learns that something failed for the host's sake.
+    pub(crate) const fn tell_of_fault(&mut self) {
+        self.told_of_fault = true;
+    }
+
+    /// Whether the guest has reason to put the blame on the host.
+    pub(super) const fn was_told_of_fault(&self) -> bool {
+        self.told_of_fault
+    }
+
     pub(super) const fn is_broken(&self) -> bool {
         self.broken
     }
@@ -138,12 +155,22 @@ pub(crate) struct FuelGauge {
     advanced: AtomicU64,
     /// Whether the guest waits in a host call: then a turn that ends has cost nothing.
     in_host: AtomicBool,
+    born: Stopwatch,
+    /// When the guest's turn on its thread began, in microseconds since `born`.
+    turn: AtomicU64,
 }
 
 impl FuelGauge {
     fn new(budget: Arc<Budget>) -> Self {
         let seen = AtomicU64::new(budget.fuel_left());
-        Self { budget, seen, advanced: AtomicU64::new(0), in_host: AtomicBool::new(false) }
+        Self {
+            budget,
+            seen,
+            advanced: AtomicU64::new(0),
+            in_host: AtomicBool::new(false),
+            born: Stopwatch::start(),
+            turn: AtomicU64::new(0),
+        }
     }
 
     /// The fuel that the store begins with.
@@ -170,6 +197,20 @@ impl FuelGauge {
         let fuel = self.seen.load(Ordering::Relaxed).min(self.budget.fuel_left());
         self.seen.store(fuel, Ordering::Relaxed);
         fuel
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The executor gives the guest a turn.
+    pub(super) fn begin_turn(&self) {
+        self.turn.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether the guest has had its turn and others should have theirs.
+    pub(crate) fn turn_is_over(&self) -> bool {
+        self.now().saturating_sub(self.turn.load(Ordering::Relaxed)) >= TURN
     }
 
     /// A turn of the guest's has ended; true if the tree's fuel is used up.

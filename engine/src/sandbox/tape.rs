@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use crate::budget::Budget;
 use crate::clock::Stopwatch;
 use crate::error::Code;
-use crate::id::RunId;
+use crate::id::{RunId, sha256_hex};
 use crate::recording::{
     Aspect, ClockReadings, Divergence, HostCall, Recorded, Recording, RuntimeIdentity, Spent,
 };
@@ -39,22 +38,24 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(target: impl Into<String>, request: impl Into<String>) -> Self {
-        let (mut target, mut request) = (target.into(), request.into());
+    pub(crate) fn new(target: impl Into<String>, request: &str) -> Self {
+        let mut target = target.into();
         target.truncate(target.floor_char_boundary(MAX_TARGET));
-        if request.len() > MAX_REQUEST {
-            let digest = Sha256::digest(request.as_bytes());
-            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            let length = request.len();
-            request.truncate(request.floor_char_boundary(KEPT_OF_REQUEST));
-            request.push_str(&format!("... ({length} bytes, sha256 {digest})"));
-        }
+        let length = request.len();
+        let request = if length > MAX_REQUEST {
+            // A request may have many MiB: it is looked at, and not copied.
+            let (kept, _) = request.split_at(request.floor_char_boundary(KEPT_OF_REQUEST));
+            let digest = sha256_hex(request.as_bytes());
+            format!("{kept}... ({length} bytes, sha256 {digest})")
+        } else {
+            request.to_owned()
+        };
         Self { target, request }
     }
 
     /// A call whose request is a value that serde can say.
     pub(crate) fn of(target: impl Into<String>, request: &impl Serialize) -> Self {
-        Self::new(target, serde_json::to_string(request).unwrap_or_default())
+        Self::new(target, &serde_json::to_string(request).unwrap_or_default())
     }
 }
 

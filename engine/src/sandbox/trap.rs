@@ -46,24 +46,40 @@ pub(super) fn failure(error: &wasmtime::Error, state: &HostState) -> Failure {
             ),
         );
     }
-    let trap = error.downcast_ref::<Trap>();
-    let code = match trap {
-        Some(Trap::OutOfFuel) => Code::FuelExhausted,
-        Some(Trap::StackOverflow) => Code::StackExhausted,
-        // CPython aborts where it cannot raise MemoryError.
-        Some(_) if state.limiter.has_refused() => Code::MemoryExceeded,
-        Some(_) => Code::Trapped,
-        None => Code::Internal,
-    };
-    match (code, trap) {
-        (Code::Trapped, Some(trap)) => {
-            Failure::new(code, format!("the Python runtime stopped: {trap}"))
+    let code = code_of(error, state.limiter.has_refused());
+    match code {
+        Code::Trapped => {
+            let cause = error.root_cause();
+            if !error.is::<Trap>() {
+                // Wasmtime refused what the guest passed or returned. That is
+                // what it is there for, and worth a line in the host's log.
+                tracing::warn!(error = format!("{error:#}"), "a guest broke the contract");
+            }
+            Failure::new(code, format!("the Python runtime stopped: {cause}"))
         }
-        (Code::Internal, _) => {
+        Code::Internal => {
             tracing::error!(error = format!("{error:#}"), "a guest's call failed in the host");
             Failure::new(code, "the host failed; its log says more")
         }
         _ => Failure::new(code, limit_message(code, limits)),
+    }
+}
+
+/// What an error stands for that no limit of ours has caused.
+///
+/// Whatever wasmtime does not call a bug of its own is the guest's doing: a trap,
+/// or a value that does not fit the contract (a pointer out of bounds, a string
+/// that is not UTF-8, a handle that it does not hold, a full table of them). No
+/// host function of ours fails but by [`LimitReached`] or [`HostError`].
+fn code_of(error: &wasmtime::Error, memory_was_refused: bool) -> Code {
+    match error.downcast_ref::<Trap>() {
+        _ if error.is::<wasmtime::WasmtimeBug>() => Code::Internal,
+        Some(Trap::OutOfFuel) => Code::FuelExhausted,
+        Some(Trap::StackOverflow) => Code::StackExhausted,
+        // CPython aborts where it cannot raise MemoryError, and so does the
+        // adapter that would copy an answer into it.
+        _ if memory_was_refused => Code::MemoryExceeded,
+        _ => Code::Trapped,
     }
 }
 
@@ -122,4 +138,26 @@ pub(crate) struct HostError(pub(crate) Error);
 /// An error that is nobody's fault but ours.
 pub(super) fn host_bug(error: &wasmtime::Error) -> Error {
     Error::internal(format!("the sandbox failed: {error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_to_blame() {
+        let broken = || wasmtime::Error::msg("string pointer/length out of bounds of memory");
+        assert_eq!(code_of(&broken(), false), Code::Trapped);
+        assert_eq!(code_of(&broken(), true), Code::MemoryExceeded);
+        for (trap, code) in [
+            (Trap::OutOfFuel, Code::FuelExhausted),
+            (Trap::StackOverflow, Code::StackExhausted),
+            (Trap::MemoryOutOfBounds, Code::Trapped),
+            (Trap::UnreachableCodeReached, Code::Trapped),
+        ] {
+            assert_eq!(code_of(&trap.into(), false), code, "{trap}");
+            let wrapped = wasmtime::Error::from(trap).context("on the way");
+            assert_eq!(code_of(&wrapped, false), code, "{trap}");
+        }
+    }
 }
