@@ -215,7 +215,7 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit> {
         Command::Artifacts(command) => artifacts::dispatch(app, command).await,
         Command::Runs(command) => runs::dispatch(app, command).await,
         Command::Tenants(command) => tenants::dispatch(app, command).await,
-        Command::Mcp(given) => mcp::mcp(app, given).await,
+        Command::Mcp(given) => Box::pin(mcp::mcp(app, given)).await,
         Command::Doctor => doctor::doctor(app).await,
         Command::Export { directory } => exchange::export(app, &directory).await,
         Command::Import { directory } => workflows::import(app, &directory).await,

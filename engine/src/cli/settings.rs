@@ -38,7 +38,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 15] = [
+const KEYS: [Key; 16] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("tenant", "REPERTOIRE_TENANT", "--tenant", Kind::Text),

@@ -254,7 +254,8 @@ fn newest_manifest(table: &std::path::Path) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn a_torn_write_leaves_the_last_good_state() {
-    let kinds: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Damage = fn(&mut Vec<u8>);
+    let kinds: [(&str, Damage); 4] = [
         ("empty", Vec::clear),
         ("half", |bytes| bytes.truncate(bytes.len() / 2)),
         ("zeros", |bytes| bytes.fill(0)),

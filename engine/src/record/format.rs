@@ -322,7 +322,7 @@ pub(super) mod tests {
                 workflow: Some("fetch_json".to_owned()),
                 digest: SourceDigest::of("def run(): ..."),
                 version: Some(VersionId::of(["def run(): ..."])),
-                pinned: millis % 2 == 0,
+                pinned: millis.is_multiple_of(2),
                 arguments: Json::empty_object(),
                 seed: u64::MAX - millis,
                 depth: 0,
