@@ -156,6 +156,13 @@ impl Budget {
         true
     }
 
+    /// Whether the tree may have so much more linear memory at this moment.
+    #[must_use]
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        let held = self.root_budget().memory.load(Ordering::Acquire);
+        held.saturating_add(bytes) <= self.limits.memory_bytes
+    }
+
     /// Gives memory back, when an instance is dropped.
     pub(crate) fn shrink_memory(&self, bytes: u64) {
         for budget in self.lineage() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::analysis;
+use crate::analysis::{self, Codes};
 use crate::artifacts::MAX_DESCRIPTION;
 use crate::budget::Budget;
 use crate::clock::{Clock, Entropy};
@@ -40,6 +40,7 @@ pub(crate) struct Catalog {
     pub(crate) embedder: Arc<dyn Embedder>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) codes: Arc<Codes>,
 }
 
 impl Catalog {
@@ -96,6 +97,31 @@ impl Catalog {
     ) -> Result<Analysis> {
         let (clock, entropy) = (&self.clock, self.entropy.as_ref());
         analysis::analyze(&self.runtime, &self.tenant, clock, entropy, source, payer).await
+    }
+
+    /// What a workflow's source compiles to; none if it cannot be made now, and
+    /// the run has to compile the source itself.
+    pub(crate) async fn code(
+        &self,
+        name: &str,
+        digest: SourceDigest,
+        source: &str,
+    ) -> Option<Arc<[u8]>> {
+        let key = (self.tenant.clone(), name.to_owned(), digest);
+        if let Some(code) = self.codes.get(&key) {
+            return Some(code);
+        }
+        let (clock, entropy) = (&self.clock, self.entropy.as_ref());
+        match analysis::compile(&self.runtime, &self.tenant, clock, entropy, name, source).await {
+            Ok(code) => {
+                self.codes.put(key, &code);
+                Some(code)
+            }
+            Err(error) => {
+                tracing::debug!(workflow = name, error = error.chain(), "not compiled ahead");
+                None
+            }
+        }
     }
 
     pub(crate) async fn vector(&self, workflow: &Workflow) -> Result<Vector> {

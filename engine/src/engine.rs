@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Semaphore;
 
+use crate::analysis::Codes;
 use crate::catalog::Catalog;
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::embed::{Embedder, hashing::HashingEmbedder};
@@ -48,6 +49,7 @@ struct Inner {
     limits: Limits,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    codes: Arc<Codes>,
     slots: Arc<Semaphore>,
     shares: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
     /// Root runs that one tenant may have at once.
@@ -174,6 +176,7 @@ impl Engine {
             embedder: Arc::clone(&inner.embedder),
             clock: Arc::clone(&inner.clock),
             entropy: Arc::clone(&inner.entropy),
+            codes: Arc::clone(&inner.codes),
         };
         let invoker = Invoker {
             catalog,
@@ -298,6 +301,7 @@ impl EngineBuilder {
             limits: self.limits,
             clock: self.clock,
             entropy: self.entropy,
+            codes: Arc::default(),
             slots: Arc::new(Semaphore::new(slots)),
             shares: Mutex::default(),
             share,

@@ -188,9 +188,13 @@ impl Invoker {
     async fn sandbox(&self, workflow: &Workflow, opened: &Opened) -> Outcome {
         let context = Arc::clone(&opened.context);
         let arguments = opened.arguments();
+        let (name, source) = (workflow.name.as_str(), &*workflow.source);
+        let code = self.catalog.code(name, workflow.digest, source).await;
         match Instance::new(&self.catalog.runtime, context).await {
             Ok(mut instance) => {
-                instance.run(workflow.name.as_str(), &workflow.source, &arguments).await
+                let outcome = instance.run(name, source, code.as_deref(), &arguments).await;
+                self.catalog.runtime.retire(instance);
+                outcome
             }
             Err(error) => Outcome::Failure(Failure::new(error.code(), error.chain())),
         }

@@ -56,7 +56,7 @@ pub use exchange::{ImportAction, Imported};
 pub use invocation::InvocationBuilder;
 pub use json::Json;
 pub use limits::Limits;
-pub use sandbox::{DEFAULT_MAX_INSTANCES, EventSink, Runtime, RuntimeOptions};
+pub use sandbox::{DEFAULT_MAX_INSTANCES, DEFAULT_STANDBY, EventSink, Runtime, RuntimeOptions};
 pub use session::Session;
 pub use tenant::Tenant;
 

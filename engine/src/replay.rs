@@ -204,7 +204,11 @@ async fn perform(
         Err(error) => return Outcome::Failure(Failure::new(error.code(), error.chain())),
     };
     match &run.invocation.workflow {
-        Some(name) => instance.run(name, &recording.source, &run.invocation.arguments).await,
+        Some(name) => {
+            let source = &recording.source;
+            let code = invoker.catalog.code(name, run.invocation.digest, source).await;
+            instance.run(name, source, code.as_deref(), &run.invocation.arguments).await
+        }
         None => instance.execute(&recording.source).await,
     }
 }

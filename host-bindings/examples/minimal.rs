@@ -171,6 +171,7 @@ async fn main() -> anyhow::Result<()> {
                      return [one, *two]\n"
             .to_owned(),
         arguments: r#"{"n": 2}"#.to_owned(),
+        code: None,
     };
     let outcome = instance.repertoire_workflow_guest().call_run(&mut store, &invocation).await?;
     let value = outcome.map_err(|failure| anyhow::anyhow!(failure.traceback))?.value;

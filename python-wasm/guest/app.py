@@ -1,7 +1,9 @@
 """The component's entry point: the exports of `wit/guest.wit`, each a line or two."""
 
+from repertoire_guest import glue  # first: it changes what the others bind
+
 from componentize_py_types import Err
-from repertoire_guest import perform, report, snapshot
+from repertoire_guest import compiled, perform, report, snapshot
 
 snapshot.take()
 _session = perform.Session()
@@ -10,12 +12,18 @@ _session = perform.Session()
 class Guest:
     """Implements the interface `guest`."""
 
+    def warm_up(self):
+        snapshot.warm_up()
+
     def analyze(self, source):
         return report.analyze(source)
 
+    def compile(self, name, source):
+        return compiled.export(name, source)
+
     def run(self, invocation):
         try:
-            return perform.run(invocation.name, invocation.source, invocation.arguments)
+            return perform.run(invocation.name, invocation.source, invocation.arguments, invocation.code)
         except perform.Failed as failed:
             raise Err(failed.failure) from None
 

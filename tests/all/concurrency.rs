@@ -134,8 +134,11 @@ async fn one_tenants_loops_do_not_stop_anothers_answers() {
 /// Runs that end in every way leave no instance behind: there are fewer than runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instances_come_back_however_they_end() {
-    let options =
-        RuntimeOptions { max_instances: 16, ..RuntimeOptions::new(component()).cache(cache_dir()) };
+    let options = RuntimeOptions {
+        max_instances: 16,
+        standby: 0,
+        ..RuntimeOptions::new(component()).cache(cache_dir())
+    };
     let runtime = Arc::new(Runtime::load(options).await.unwrap());
     let tenant = bench_with(|builder| builder.runtime(runtime)).await.tenant;
     let source = "

@@ -139,3 +139,27 @@ async fn every_run_is_on_record_newest_first() {
     assert!(tenant.invoke("echo", json!({})).await.is_err());
     assert_eq!(tenant.runs(10).await.unwrap().len(), 4);
 }
+
+/// Whoever shows output as it comes gets whole lines, and what was written
+/// past Python's streams where it belongs.
+#[tokio::test]
+async fn a_print_is_one_event() {
+    let tenant = bench().await.tenant;
+    let source = "
+import os
+def run():
+    print('one', 1, None)
+    print('two', end='')
+    os.write(1, b'raw')
+    print('three', 'four', sep='-', end='!')
+";
+    tenant.add_workflow("root", source, "").await.unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let invocation = tenant.invocation("root");
+    invocation.on_event(move |event| sink.lock().unwrap().push(shown(&event))).run().await.unwrap();
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [r#"out "one 1 None\n""#, r#"out "two""#, r#"out "raw""#, r#"out "three-four!""#]
+    );
+}

@@ -33,6 +33,7 @@ mod seeds;
 mod sessions;
 mod shipped;
 mod soak;
+mod standby;
 mod startup;
 mod tools;
 mod versions;

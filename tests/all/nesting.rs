@@ -188,8 +188,11 @@ def run():
 /// take no slot, or they would wait for the one that their ancestor holds.
 #[tokio::test]
 async fn nobody_waits_for_a_slot_of_an_ancestor() {
-    let options =
-        RuntimeOptions { max_instances: 4, ..RuntimeOptions::new(component()).cache(cache_dir()) };
+    let options = RuntimeOptions {
+        max_instances: 4,
+        standby: 0,
+        ..RuntimeOptions::new(component()).cache(cache_dir())
+    };
     let runtime = Arc::new(Runtime::load(options).await.unwrap());
     let engine = Engine::builder().runtime(runtime).build().await.unwrap();
     let tenant = engine.tenant_or_new("acme").await.unwrap();
@@ -207,8 +210,11 @@ async fn nobody_waits_for_a_slot_of_an_ancestor() {
 /// The pool is not deeper than it is: one instance too many is `busy`, and comes back.
 #[tokio::test]
 async fn a_full_pool_is_busy() {
-    let options =
-        RuntimeOptions { max_instances: 2, ..RuntimeOptions::new(component()).cache(cache_dir()) };
+    let options = RuntimeOptions {
+        max_instances: 2,
+        standby: 0,
+        ..RuntimeOptions::new(component()).cache(cache_dir())
+    };
     let runtime = Arc::new(Runtime::load(options).await.unwrap());
     let engine = Engine::builder().runtime(runtime).build().await.unwrap();
     let tenant = engine.tenant_or_new("acme").await.unwrap();

@@ -103,3 +103,32 @@ async fn an_engine_with_fixed_chance_repeats_itself() {
     }
     assert_eq!(seen[0], seen[1]);
 }
+
+/// A source is compiled once and its code kept: neither who comes first nor
+/// what the code is called may be told from a run's fuel or traceback.
+#[tokio::test]
+async fn a_first_run_is_as_its_second() {
+    let tenant = bench().await.tenant;
+    let mut source = String::from("def run(n: int):\n    return 1 // n\n");
+    for index in 0..400 {
+        source += &format!("def helper_{index}(text):\n    return [text, {index}]\n");
+    }
+    tenant.add_workflow("fuel_a", &source, "").await.unwrap();
+    tenant.add_workflow("fuel_b", &source, "").await.unwrap();
+    let run = async |name: &str, n: u32| {
+        tenant.invocation(name).arguments(json!({ "n": n })).seed(1).run().await.unwrap()
+    };
+    // The other one has the same source, and tracebacks of its own.
+    for name in ["fuel_a", "fuel_b"] {
+        let (first, second) = (run(name, 1).await, run(name, 1).await);
+        assert_eq!(first.usage.fuel, second.usage.fuel, "{name}");
+        // Reading what was compiled is a small part of compiling it.
+        assert!(first.usage.fuel < 10_000_000, "{}", first.usage.fuel);
+    }
+    for name in ["fuel_a", "fuel_b"] {
+        let run = run(name, 0).await;
+        let traceback = &run.value().unwrap_err().traceback;
+        assert!(traceback.contains(&format!("<workflow {name}>\", line 2, in run")), "{traceback}");
+        assert!(traceback.contains("return 1 // n"), "{traceback}");
+    }
+}

@@ -1,6 +1,8 @@
 //! Source text to what it says about itself. The source is parsed inside the
 //! sandbox and never run; the host does not look at it at all.
 
+mod code;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use crate::limits::Limits;
 use crate::sandbox::{Instance, Output, RunContext, Runtime, Tape, limit_message};
 use crate::tools::Registry;
 use crate::workflow::Analysis;
+
+pub(crate) use code::Codes;
 
 /// What an analysis may use that no run pays for. Parsing a source of
 /// [`MAX_SOURCE`] bytes takes a small part of it.
@@ -47,15 +51,46 @@ pub(crate) async fn analyze(
         Some(payer) => payer.child()?,
         None => Budget::root(limits()),
     };
+    let context = incapable(tenant, clock, entropy, &budget);
+    let work = async { Instance::new(runtime, context).await?.analyze(source).await };
+    within(&budget, work).await
+}
+
+/// Compiles a source for later runs. Nobody pays: were it the run that happens
+/// to be the first, the same run would use different fuel from time to time.
+///
+/// # Errors
+/// [`Code::InvalidSource`] if it does not compile; the code of a limit if it runs into one.
+pub(crate) async fn compile(
+    runtime: &Runtime,
+    tenant: &TenantId,
+    clock: &Arc<dyn Clock>,
+    entropy: &dyn Entropy,
+    name: &str,
+    source: &str,
+) -> Result<Arc<[u8]>> {
+    let budget = Budget::root(limits());
+    let context = incapable(tenant, clock, entropy, &budget);
+    let work = async { Instance::new(runtime, context).await?.compile(name, source).await };
+    within(&budget, work).await.map(Arc::from)
+}
+
+/// The context of an instance that only looks at a source.
+fn incapable(
+    tenant: &TenantId,
+    clock: &Arc<dyn Clock>,
+    entropy: &dyn Entropy,
+    budget: &Arc<Budget>,
+) -> Arc<RunContext> {
     let run = RunId::new(clock.as_ref(), entropy);
-    let context = Arc::new(RunContext {
+    Arc::new(RunContext {
         run,
         tenant: tenant.clone(),
         seed: 0,
         started_at: clock.now(),
-        output: Output::new(run, Arc::clone(&budget), None),
-        tape: Tape::off(&budget, "it is an analysis"),
-        budget: Arc::clone(&budget),
+        output: Output::new(run, Arc::clone(budget), None),
+        tape: Tape::off(budget, "it is an analysis"),
+        budget: Arc::clone(budget),
         events: None,
         clock: Arc::clone(clock),
         tools: Registry::empty(),
@@ -63,8 +98,10 @@ pub(crate) async fn analyze(
         workflows: Arc::new(Denied),
         artifacts: Arc::new(Denied),
         nested: AtomicU64::new(0),
-    });
-    let work = async { Instance::new(runtime, context).await?.analyze(source).await };
+    })
+}
+
+async fn within<T>(budget: &Budget, work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout_at(budget.deadline(), work).await.unwrap_or_else(|_| {
         Err(Error::new(Code::TimedOut, limit_message(Code::TimedOut, budget.limits())))
     })

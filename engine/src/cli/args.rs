@@ -216,6 +216,9 @@ pub(super) struct Bench {
     /// Tasks that invoke at once, for `throughput`
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(super) tasks: u32,
+    /// Instances that stand by [default: as an engine has them]
+    #[arg(long, value_name = "N")]
+    pub(super) standby: Option<u32>,
     /// Runs that wait at once, for `waiting-memory`
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub(super) waiting: u32,

@@ -107,6 +107,14 @@ impl Calls {
         Ok(held)
     }
 
+    /// Drops what is in flight, and with it everything below it.
+    pub(crate) fn clear(&mut self) {
+        self.pending = FuturesUnordered::new();
+        self.handles.clear();
+        self.done.clear();
+        self.ready = 0;
+    }
+
     /// Starts a call and returns its id.
     pub(super) async fn start(
         &mut self,

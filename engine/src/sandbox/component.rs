@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use repertoire_host_bindings::{Workflow, WorkflowPre};
@@ -14,7 +15,9 @@ use wasmtime::{Engine, Store};
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::recording::RuntimeIdentity;
+use crate::sandbox::Instance;
 use crate::sandbox::engine::{self, DEFAULT_MAX_INSTANCES, FUEL_SLICE};
+use crate::sandbox::standby::{DEFAULT_STANDBY, Factory};
 use crate::sandbox::state::HostState;
 use crate::sandbox::trap::host_bug;
 use crate::sandbox::wasi;
@@ -35,12 +38,21 @@ pub struct RuntimeOptions {
     pub cache: Option<PathBuf>,
     /// Instances that may live at the same time.
     pub max_instances: u32,
+    /// Instances that are made before anybody asks for one, and replaced when
+    /// they are taken; none if 0. The pool has room for them on top of
+    /// `max_instances`.
+    pub standby: u32,
 }
 
 impl RuntimeOptions {
     /// A component, without a cache and with the default number of instances.
     pub fn new(component: impl Into<PathBuf>) -> Self {
-        Self { component: component.into(), cache: None, max_instances: DEFAULT_MAX_INSTANCES }
+        Self {
+            component: component.into(),
+            cache: None,
+            max_instances: DEFAULT_MAX_INSTANCES,
+            standby: DEFAULT_STANDBY,
+        }
     }
 
     /// Keeps compiled components in this directory. It holds machine code that
@@ -56,8 +68,7 @@ impl RuntimeOptions {
 /// The compiled Python component, ready to be instantiated. Shared by all
 /// engines and tenants of a process.
 pub struct Runtime {
-    engine: Engine,
-    instances: WorkflowPre<HostState>,
+    factory: Arc<Factory>,
     max_instances: u32,
     identity: RuntimeIdentity,
 }
@@ -70,13 +81,18 @@ impl Runtime {
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the component
     /// is missing or not one of ours, or the cache directory is not safe to use.
     pub async fn load(options: RuntimeOptions) -> Result<Self> {
-        tokio::task::spawn_blocking(move || Self::load_blocking(&options))
-            .await
-            .map_err(|error| Error::internal("loading the component panicked").with_source(error))?
+        let runtime =
+            tokio::task::spawn_blocking(move || Self::load_blocking(&options)).await.map_err(
+                |error| Error::internal("loading the component panicked").with_source(error),
+            )??;
+        runtime.factory.fill();
+        Ok(runtime)
     }
 
     fn load_blocking(options: &RuntimeOptions) -> Result<Self> {
-        let engine = engine::new(options.max_instances)?;
+        // One stands by, another is taken apart.
+        let spare = options.standby.saturating_mul(2);
+        let engine = engine::new(options.max_instances.saturating_add(spare))?;
         let (component, digest) = match &options.cache {
             Some(cache) => load_cached(&engine, &options.component, cache)?,
             None => {
@@ -99,7 +115,8 @@ impl Runtime {
             .and_then(WorkflowPre::new)
             .map_err(|error| not_a_component(&options.component, &error))?;
         let identity = RuntimeIdentity { component: digest, compiled: compiled_for(&engine) };
-        Ok(Self { engine, instances, max_instances: options.max_instances, identity })
+        let factory = Arc::new(Factory::new(engine, instances, options.standby)?);
+        Ok(Self { factory, max_instances: options.max_instances, identity })
     }
 
     /// What decides how a guest runs, apart from what it is given.
@@ -114,25 +131,39 @@ impl Runtime {
         self.max_instances
     }
 
-    pub(super) fn store(&self, state: HostState) -> Result<Store<HostState>> {
-        let fuel = state.gauge.allowance();
-        let mut store = Store::new(&self.engine, state);
-        store.limiter(|state| &mut state.limiter);
-        store.set_hostcall_fuel(HOST_CALL_BYTES);
-        store.set_max_component_handles(MAX_HANDLES);
-        store
-            .set_fuel(fuel)
-            .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_SLICE)))
-            .map_err(|error| host_bug(&error))?;
-        Ok(store)
+    /// How many instances stand by at this moment.
+    #[must_use]
+    pub fn standing_by(&self) -> usize {
+        self.factory.standing_by()
     }
 
-    pub(super) async fn instantiate(
-        &self,
-        store: &mut Store<HostState>,
-    ) -> wasmtime::Result<Workflow> {
-        self.instances.instantiate_async(store).await
+    /// Linear memory of an instance that nobody has used; 0 before there was one.
+    pub(super) fn footprint(&self) -> u64 {
+        self.factory.footprint()
     }
+
+    /// An instance that nobody has used.
+    pub(super) async fn take(&self) -> Result<Instance> {
+        self.factory.take().await
+    }
+
+    /// Takes an instance apart whose run is over.
+    pub(crate) fn retire(&self, instance: Instance) {
+        self.factory.retire(instance);
+    }
+}
+
+pub(super) fn new_store(engine: &Engine, state: HostState) -> Result<Store<HostState>> {
+    let fuel = state.gauge.allowance();
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(HOST_CALL_BYTES);
+    store.set_max_component_handles(MAX_HANDLES);
+    store
+        .set_fuel(fuel)
+        .and_then(|()| store.fuel_async_yield_interval(Some(FUEL_SLICE)))
+        .map_err(|error| host_bug(&error))?;
+    Ok(store)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -23,11 +23,15 @@ pub(super) const TABLES: u32 = 4;
 pub(super) const MEMORIES: u32 = 1;
 
 /// WebAssembly stack. CPython recurses in C: 512 KiB, the default, turns
-/// `json.loads` of 2,000 nested lists into a trap.
-const WASM_STACK: usize = 4 << 20;
+/// `json.loads` of 2,000 nested lists into a trap, and 4 MiB the freeing of a
+/// tuple 20,000 deep. It is address space; what a run touches is given back.
+const WASM_STACK: usize = 16 << 20;
 
 /// The fiber's stack: the WebAssembly stack and 2 MiB for host functions.
-const FIBER_STACK: usize = 6 << 20;
+const FIBER_STACK: usize = WASM_STACK + (2 << 20);
+
+/// Linear memory that stays with a slot between two instances.
+const KEEP_RESIDENT: usize = 1 << 20;
 
 /// Fuel between two turns of the executor: about a millisecond.
 pub(super) const FUEL_SLICE: u64 = 5_000_000;
@@ -104,7 +108,7 @@ pub(super) fn new(max_instances: u32) -> Result<Engine> {
         .max_memory_size(MAX_MEMORY)
         // What a run has touched is kept for the next one on that slot, zeroed
         // or reset to the snapshot by wasmtime; more is given back.
-        .linear_memory_keep_resident(1 << 20)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(1 << 16)
         // At once: memory that waits for a batch still holds what a guest wrote.
         .decommit_batch_size(1)

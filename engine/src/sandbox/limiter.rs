@@ -14,12 +14,14 @@ pub(crate) struct Limiter {
     tape: Arc<Tape>,
     held: u64,
     refused: bool,
+    /// Whether the instance is over, and its memory the budget's again.
+    left: bool,
 }
 
 impl Limiter {
     pub(super) fn new(budget: Arc<Budget>, tape: Arc<Tape>) -> Self {
         budget.enter_instance();
-        Self { budget, tape, held: 0, refused: false }
+        Self { budget, tape, held: 0, refused: false, left: false }
     }
 
     /// Moves what the instance holds to the budget of a session's next call;
@@ -28,12 +30,31 @@ impl Limiter {
         if !budget.grow_memory(self.held) {
             return false;
         }
+        self.change(budget, tape);
+        true
+    }
+
+    /// The same at the beginning of a run, where it is the first of the growths
+    /// that the run's tape knows.
+    pub(super) fn begin(&mut self, budget: Arc<Budget>, tape: Arc<Tape>) -> bool {
+        if !tape.grow(|| budget.grow_memory(self.held)) {
+            return false;
+        }
+        self.change(budget, tape);
+        true
+    }
+
+    fn change(&mut self, budget: Arc<Budget>, tape: Arc<Tape>) {
         budget.enter_instance();
         self.release();
         self.budget = budget;
         self.tape = tape;
         self.refused = false;
-        true
+    }
+
+    /// Bytes that the instance holds.
+    pub(super) const fn held(&self) -> u64 {
+        self.held
     }
 
     /// Whether the instance was ever refused memory.
@@ -45,11 +66,19 @@ impl Limiter {
         self.budget.shrink_memory(self.held);
         self.budget.leave_instance();
     }
+
+    /// Gives everything back, before the instance is taken apart.
+    pub(super) fn leave(&mut self) {
+        if !self.left {
+            self.left = true;
+            self.release();
+        }
+    }
 }
 
 impl Drop for Limiter {
     fn drop(&mut self) {
-        self.release();
+        self.leave();
     }
 }
 

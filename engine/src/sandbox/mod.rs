@@ -5,6 +5,7 @@ mod component;
 mod engine;
 mod limiter;
 mod output;
+mod standby;
 mod state;
 mod tape;
 mod trap;
@@ -28,6 +29,7 @@ pub use component::{Runtime, RuntimeOptions};
 pub use engine::DEFAULT_MAX_INSTANCES;
 pub use output::EventSink;
 pub(crate) use output::Output;
+pub use standby::DEFAULT_STANDBY;
 use state::FuelGauge;
 pub(crate) use state::{HostState, RunContext};
 pub(crate) use tape::{Call, Played, Tape};
@@ -47,11 +49,36 @@ impl Instance {
     /// [`Code::MemoryExceeded`] if the tree has no memory left for it,
     /// [`Code::Busy`] if the engine has no slot left.
     pub(crate) async fn new(runtime: &Runtime, context: Arc<RunContext>) -> Result<Self> {
-        let mut store = runtime.store(HostState::new(context))?;
-        match runtime.instantiate(&mut store).await {
-            Ok(bindings) => Ok(Self { store, bindings }),
-            Err(error) => Err(trap::instantiation_error(&error, store.data())),
+        let exceeded = || {
+            let message = limit_message(Code::MemoryExceeded, context.budget.limits());
+            Error::new(Code::MemoryExceeded, message)
+        };
+        // What has no memory left costs nobody an instance.
+        if !context.budget.has_room(runtime.footprint()) {
+            context.tape.grow(|| false);
+            return Err(exceeded());
         }
+        let mut instance = runtime.take().await?;
+        if !instance.store.data_mut().begin(Arc::clone(&context)) {
+            return Err(exceeded());
+        }
+        instance.refuel()?;
+        Ok(instance)
+    }
+
+    /// What the instance's present budget allows is what its store has.
+    fn refuel(&mut self) -> Result<()> {
+        let fuel = self.store.data().gauge.allowance();
+        self.store.set_fuel(fuel).map_err(|error| trap::host_bug(&error))
+    }
+
+    /// Charges what the guest used, and gives its memory back to the budget:
+    /// nothing of it runs again.
+    fn settle(&mut self) {
+        if let Ok(fuel) = self.store.get_fuel() {
+            self.store.data().gauge.settle(fuel);
+        }
+        self.store.data_mut().limiter.leave();
     }
 
     /// Gives a session's instance the context of its next call.
@@ -65,16 +92,22 @@ impl Instance {
                 "the session holds more memory than this call may have; reset it",
             ));
         }
-        let fuel = self.store.data().gauge.allowance();
-        self.store.set_fuel(fuel).map_err(|error| trap::host_bug(&error))
+        self.refuel()
     }
 
-    /// Runs a workflow.
-    pub(crate) async fn run(&mut self, name: &str, source: &str, arguments: &Json) -> Outcome {
+    /// Runs a workflow; `code` is what [`compile`](Self::compile) made of it, if it was.
+    pub(crate) async fn run(
+        &mut self,
+        name: &str,
+        source: &str,
+        code: Option<&[u8]>,
+        arguments: &Json,
+    ) -> Outcome {
         let invocation = guest::Invocation {
             name: name.to_owned(),
             source: source.to_owned(),
             arguments: arguments.as_str().to_owned(),
+            code: code.map(<[u8]>::to_vec),
         };
         let Self { store, bindings } = self;
         let answer = metered(store, async |store| {
@@ -92,6 +125,29 @@ impl Instance {
         })
         .await;
         self.outcome(answer)
+    }
+
+    /// Compiles a source, without running any of it.
+    ///
+    /// # Errors
+    /// [`Code::InvalidSource`], or the code of the limit that this ran into.
+    pub(crate) async fn compile(&mut self, name: &str, source: &str) -> Result<Vec<u8>> {
+        let Self { store, bindings } = self;
+        let answer = metered(store, async |store| {
+            bindings.repertoire_workflow_guest().call_compile(store, name, source).await
+        })
+        .await;
+        match answer {
+            Ok(Ok(code)) => Ok(code),
+            Ok(Err(error)) => Err(Error::new(read_code(error.code), error.message)),
+            Err(error) => {
+                let failure = trap::failure(&error, self.store.data());
+                Err(Error::new(
+                    failure.code,
+                    format!("source cannot be compiled: {}", failure.message),
+                ))
+            }
+        }
     }
 
     /// Analyses a source.
@@ -154,9 +210,7 @@ impl Drop for Instance {
     /// future is dropped, because it was cancelled or its time was over, has
     /// nobody else to do it.
     fn drop(&mut self) {
-        if let Ok(fuel) = self.store.get_fuel() {
-            self.store.data().gauge.settle(fuel);
-        }
+        self.settle();
     }
 }
 

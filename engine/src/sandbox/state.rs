@@ -98,14 +98,29 @@ impl HostState {
         if !self.limiter.enter(Arc::clone(&context.budget), Arc::clone(&context.tape)) {
             return false;
         }
+        // A session's monotonic clock must not go back from one call to the next.
+        self.work_for(context, self.watch.elapsed());
+        true
+    }
+
+    /// Makes an instance that nobody has used work for a run; false if it holds
+    /// more memory than that run may have. Its clock begins now.
+    pub(super) fn begin(&mut self, context: Arc<RunContext>) -> bool {
+        if !self.limiter.begin(Arc::clone(&context.budget), Arc::clone(&context.tape)) {
+            return false;
+        }
+        self.watch = Stopwatch::start();
+        self.work_for(context, Duration::ZERO);
+        true
+    }
+
+    fn work_for(&mut self, context: Arc<RunContext>, ahead: Duration) {
         // The guest holds on to its streams; they lead to the new output now.
         self.output.set(Arc::clone(&context.output));
-        // A session's monotonic clock must not go back from one call to the next.
-        self.wasi = wasi::context(&self.output, &context, self.watch.elapsed());
+        self.wasi = wasi::context(&self.output, &context, ahead);
         self.gauge = Arc::new(FuelGauge::new(Arc::clone(&context.budget)));
         self.calls.enter(&context.budget);
         self.context = context;
-        true
     }
 
     pub(crate) const fn context(&self) -> &Arc<RunContext> {

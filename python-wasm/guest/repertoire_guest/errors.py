@@ -65,7 +65,7 @@ def refused(message):
 def arguments(named, where):
     """The JSON text of a call's keyword arguments."""
     try:
-        return jsontext.encode(named, "arguments")
+        return jsontext.encode_arguments(named, "arguments")
     except jsontext.NotJson as refusal:
         raise refused(f"{where}: {refusal}") from None
 

@@ -26,6 +26,7 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 _TEXT = frozenset({str})
 _CONTAINERS = frozenset({dict, list, tuple})
 _PLAIN = _SCALARS | _CONTAINERS
+_FEW = 50  # fewer than MAX_DEPTH: so many containers cannot be nested too deep
 _MAX_LEVEL = 500_000  # of a wider level only the slow check, which goes depth first, can tell that it is a circle
 _flatten = chain.from_iterable
 _values = dict.values
@@ -81,9 +82,7 @@ def encode(value, where):
     kind = type(value)
     if kind in _SCALARS:
         pass
-    elif kind is dict and set(map(type, value)) <= _TEXT and set(map(type, value.values())) <= _SCALARS:
-        pass  # what most arguments are
-    elif kind not in _CONTAINERS or not _is_plain(value):
+    elif kind not in _CONTAINERS or not (_is_small(value) or _is_plain(value)):
         _check(value, where)
     try:
         text = "".join(_write(value, 0))
@@ -97,6 +96,18 @@ def encode(value, where):
             _check(value, where)
             raise NotJson(f"{where}: half of a surrogate pair is not text") from None
     return text
+
+
+def encode_arguments(named, where):
+    """`encode` for keyword arguments: a dict whose keys are text."""
+    for value in named.values():
+        if type(value) not in _SCALARS:
+            return encode(named, where)
+    try:
+        text = "".join(_write(named, 0))
+    except ValueError:
+        return encode(named, where)
+    return text if text.isascii() else encode(named, where)
 
 
 def decode(text):
@@ -117,6 +128,31 @@ def _with_all_digits(operation):
         return operation()
     finally:
         _set_digits(limit)
+
+
+def _is_small(value):
+    """What `_is_plain` says, sooner, of a value of a few containers of a few members; false of any other."""
+    containers = [value]
+    for container in containers:
+        if len(container) > _FEW:
+            return False
+        if type(container) is dict:
+            for key, child in container.items():
+                if type(key) is not str:
+                    return False
+                if type(child) not in _SCALARS:
+                    if type(child) not in _CONTAINERS:
+                        return False
+                    containers.append(child)
+        else:
+            for child in container:
+                if type(child) not in _SCALARS:
+                    if type(child) not in _CONTAINERS:
+                        return False
+                    containers.append(child)
+        if len(containers) > _FEW:  # or it is a circle
+            return False
+    return True
 
 
 def _is_plain(value):

@@ -11,7 +11,7 @@ from enum import EnumType
 
 def arguments(run, given, namespace):
     """The keyword arguments, with instances where `run` wants some."""
-    if not any(map(_is_own, namespace.values())):
+    if not given or not any([_is_own(value) for value in namespace.values() if isinstance(value, type)]):
         return given
     try:
         hints = typing.get_type_hints(run)
@@ -21,7 +21,7 @@ def arguments(run, given, namespace):
 
 
 def _is_own(value):
-    return isinstance(value, type) and value.__module__ == "workflow" and _is_wanted(value)
+    return value.__module__ == "workflow" and _is_wanted(value)
 
 
 def _is_wanted(kind):

@@ -4,11 +4,7 @@ A workflow's source is the body of a module called `workflow`, which exists in `
 dataclasses, typing and pickle find what they look for. Agent code is cells of one module, `__main__`.
 """
 
-import _random
 import ast
-import linecache
-import os
-import random
 import sys
 from types import CoroutineType, ModuleType
 
@@ -17,7 +13,7 @@ from wit_world.exports.guest import Exception as WitException
 from wit_world.exports.guest import Failure, Outcome
 from wit_world.imports.types import ErrorCode
 
-from . import event_loop, failure, jsontext, own_types
+from . import chance, compiled, event_loop, failure, jsontext, lines, own_types, standard_streams
 from .artifacts import Artifacts
 from .tools import Tools
 from .workflows import Workflows
@@ -27,8 +23,6 @@ vars(repertoire).update(_GLOBALS)
 _COROUTINE = 0x80  # inspect.CO_COROUTINE
 _FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
-_seed = _random.Random.seed
-_generator = random._inst
 _encode = jsontext.encode
 _decode = jsontext.decode
 
@@ -41,18 +35,9 @@ class Failed(Exception):
 
 
 def _begin():
-    """What must differ from run to run, because the snapshot froze it."""
-    _seed(_generator, int.from_bytes(os.urandom(16)))
-    _generator.gauss_next = None
+    """What must be as at the start of a program, because the snapshot froze it."""
+    chance.begin()
     sys.argv = ["workflow"]  # never empty: argparse and others read the program's name there
-
-
-def _flush():
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        try:
-            stream.flush()
-        except BaseException:  # closed or replaced by the workflow, or the host takes no more
-            pass
 
 
 def _module(name):
@@ -62,41 +47,48 @@ def _module(name):
     return module.__dict__
 
 
-def _remember_source(filename, source):
-    """Lets tracebacks show the source's own lines."""
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+_prepared = None
+"""A module for the first run of the instance, made while the component was built."""
 
 
-def run(name, source, arguments):
+def prepare():
+    """Makes what the first run will need."""
+    global _prepared
+    _prepared = _module("workflow")
+
+
+def _workflow_module():
+    global _prepared
+    namespace, _prepared = _prepared, None
+    return _module("workflow") if namespace is None else namespace
+
+
+def run(name, source, arguments, code=None):
     """Runs a workflow and returns its `Outcome`; raises `Failed`."""
-    filename = f"<workflow {name}>" if name else "<workflow>"
-    code = ErrorCode.RAISED
+    filename = compiled.filename(name)
+    kind = ErrorCode.RAISED
     try:
         _begin()
-        _remember_source(filename, source)
-        namespace = _module("workflow")
-        code = ErrorCode.INVALID_SOURCE
-        body = compile(source, filename, "exec", dont_inherit=True)
-        code = ErrorCode.RAISED
+        lines.remember(filename, source)
+        namespace = _workflow_module()
+        kind = ErrorCode.INVALID_SOURCE
+        body = compiled.load(filename, source, code)
+        kind = ErrorCode.RAISED
         exec(body, namespace)
         entry = namespace.get("run")
         if not callable(entry):
-            code = ErrorCode.INVALID_SOURCE
+            kind = ErrorCode.INVALID_SOURCE
             raise ValueError("the source defines no function `run`; add `def run(...)` or `async def run(...)`")
         result = entry(**own_types.arguments(entry, _decode(arguments), namespace))
         if type(result) is CoroutineType or hasattr(result, "__await__"):
-            result = event_loop.complete(_awaited(result))
+            result = event_loop.complete(result)
         return Outcome(_encode(result, "result"), None)
     except jsontext.NotJson as refusal:
         raise Failed(_invalid_result(refusal)) from None
     except BaseException as raised:
-        raise Failed(failure.of(raised, code)) from None
+        raise Failed(failure.of(raised, kind)) from None
     finally:
-        _flush()
-
-
-async def _awaited(result):
-    return await result
+        standard_streams.flush()
 
 
 def _invalid_result(refusal):
@@ -124,7 +116,7 @@ class Session:
         kind = ErrorCode.RAISED
         try:
             _begin()
-            _remember_source(filename, code)
+            lines.remember(filename, code)
             if self._namespace is None:
                 self._namespace = _module("__main__")
             kind = ErrorCode.INVALID_SOURCE
@@ -138,7 +130,7 @@ class Session:
         except BaseException as raised:
             raise Failed(failure.of(raised, kind)) from None
         finally:
-            _flush()
+            standard_streams.flush()
 
 
 def _compile_cell(code, filename):

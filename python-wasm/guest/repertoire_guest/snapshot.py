@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 
-from . import event_loop, refusals, standard_streams, stdlib
+from . import chance, event_loop, lines, perform, refusals, standard_streams, stdlib
 
 COMMON = """
 abc argparse array ast asyncio base64 binascii bisect calendar collections collections.abc colorsys configparser contextlib contextvars
@@ -37,6 +37,7 @@ def take():
     refusals.install()
     refusals.check_imports(*(sys.modules[f"wit_world.imports.{name}"] for name in ("tools", "workflows", "artifacts")))
     event_loop.install()
+    chance.install()
     standard_streams.install()
     _forget_the_build()
 
@@ -48,7 +49,8 @@ def settle(guest):
 
     _warm_up(guest)
     linecache.clearcache()
-    sys.modules.pop("workflow", None)
+    perform.prepare()
+    chance.settle()
     uuid._node = uuid._last_timestamp = None
     gc.collect()
     gc.freeze()
@@ -80,13 +82,39 @@ async def run(url: str, count: int = 3, headers: dict = None) -> dict:
 
 
 def _warm_up(guest):
-    """Runs what a first call would otherwise be the first to run, as far as it goes without a host."""
+    """Runs what a first call would otherwise be the first to run, as far as it goes without a host. Often
+    enough for the interpreter to have adapted the code to it."""
+    global _codes
     from componentize_py_types import Err
     from wit_world.exports.guest import Invocation
 
-    for count in (0, 1) * 3:
-        try:
-            guest.run(Invocation("warm_up", _WARM_UP, f'{{"url": "\u00e9", "count": {count}}}'))
-        except Err:
-            pass
+    code = guest.compile("warm_up", _WARM_UP)
+    for count in (0, 1) * 10:
+        for stored in (None, code):
+            try:
+                guest.run(Invocation("warm_up", _WARM_UP, f'{{"url": "\u00e9", "count": {count}}}', stored))
+            except Err:
+                pass
     guest.analyze(_WARM_UP)
+    _codes = [(source, guest.compile("", source)) for source in (_PLAIN, _ASYNC)]
+    for _ in range(20):
+        warm_up()
+
+
+_PLAIN = """def run(text: str = "a", count: int = 1) -> dict:
+    return {"text": text, "numbers": [count, 2.5, True, None]}
+"""
+
+_ASYNC = """import asyncio
+async def run(text: str = "a") -> str:
+    await asyncio.sleep(0)
+    return text
+"""
+
+
+def warm_up():
+    """The export `warm-up`: touches what a small run touches, and leaves nothing of it."""
+    for source, code in _codes:
+        perform.run("", source, '{"text": "b"}', code)
+    lines.forget("<workflow>")
+    perform.prepare()

@@ -8,13 +8,15 @@ from componentize_py_types import Err
 from repertoire import NotFoundError
 from wit_world.imports import tools as host
 
-from . import errors, event_loop, jsontext, records
+from . import errors, event_loop, glue, jsontext, records
 
-_call = host.call
-_start = host.start
+_call_import = glue.call_import
+_CALL = glue.number(host.call)
+_START = glue.number(host.start)
 _list = host.list
 _search = host.search
-_arguments = errors.arguments
+_arguments = jsontext.encode_arguments
+_scan = jsontext._scan
 _decode = jsontext.decode
 _answer = event_loop.answer
 
@@ -25,53 +27,72 @@ def _named(name, owner):
     return errors.text(name, "a tool's name")
 
 
-class _Callable:
-    """One way to call a tool."""
+def _functions(tool, name):
+    """The functions that call a tool: one that blocks, one that does not. What they need is bound in
+    them, because a call is short enough for each look-up to count."""
+    where = f"tools.{tool}.{name}" if name else f"tools.{tool}"
 
-    __slots__ = ("_tool", "_name")
-
-    def __init__(self, tool, name):
-        self._tool = tool
-        self._name = name
-
-    def __call__(self, /, *positional, **arguments):
+    def call(*positional, **arguments):
         if positional:
-            raise errors.keywords_only(str(self))
-        text = _arguments(arguments, self)
+            raise errors.keywords_only(where)
         try:
-            answer = _call(self._tool, self._name, text)
-        except Err as error:
-            raise errors.exception(error.value) from None
-        return _decode(answer)
+            text = _arguments(arguments, "arguments")
+        except jsontext.NotJson:
+            text = errors.arguments(arguments, where)
+        answer = _call_import(_CALL, (tool, name, text))
+        if type(answer) is Err:
+            raise errors.exception(answer.value)
+        answer = answer.value
+        try:
+            return _scan(answer, 0)[0]
+        except (StopIteration, ValueError):
+            return _decode(answer)
 
-    async def call_async(self, /, *positional, **arguments):
+    def start(text):
+        answer = _call_import(_START, (tool, name, text))
+        if type(answer) is Err:
+            raise errors.exception(answer.value)
+        return answer.value
+
+    def call_async(*positional, **arguments):
         """Like calling it, but other tasks go on while the tool works."""
         if positional:
-            raise errors.keywords_only(str(self))
-        text = _arguments(arguments, self)
+            raise errors.keywords_only(where)
         try:
-            call_id = _start(self._tool, self._name, text)
-        except Err as error:
-            raise errors.exception(error.value) from None
-        return await _answer(call_id)
+            text = _arguments(arguments, "arguments")
+        except jsontext.NotJson:
+            text = errors.arguments(arguments, where)
+        return _answer(start, text)
 
-    def __str__(self):
-        return f"tools.{self._tool}.{self._name}" if self._name else f"tools.{self._tool}"
-
-    def __repr__(self):
-        return f"<{self}>"
+    return call, call_async
 
 
-class _Tool(_Callable):
-    """A tool: callable itself, and its recipes are attributes."""
+def _callable(tool, name):
+    """A recipe, as an attribute of its tool."""
+    call, call_async = _functions(tool, name)
+    call.__name__ = name
+    call.__qualname__ = f"tools.{tool}.{name}"
+    call.__module__ = None
+    call.call_async = call_async
+    return call
 
-    __slots__ = ()
+
+class _Tool:
+    """A tool: callable itself, and its recipes are attributes. They are kept: using one again makes nothing anew."""
+
+    def __init__(self, tool):
+        self._tool = tool
+        self._call, self.call_async = _functions(tool, "")
+
+    def __call__(self, /, *positional, **arguments):
+        return self._call(*positional, **arguments)
 
     def __getattr__(self, name):
-        return _Callable(self._tool, _named(name, self))
+        made = self.__dict__[name] = _callable(self._tool, _named(name, self))
+        return made
 
     def __getitem__(self, name):
-        return _Callable(self._tool, errors.text(name, "a recipe's name"))
+        return _callable(self._tool, errors.text(name, "a recipe's name"))
 
     def list(self):
         """This tool's callables, with their parameters."""
@@ -80,17 +101,22 @@ class _Tool(_Callable):
                 return [records.callable_(item) for item in tool.callables]
         raise NotFoundError(f"no tool is called {self._tool!r}; tools.list() shows those there are")
 
+    def __str__(self):
+        return f"tools.{self._tool}"
+
+    def __repr__(self):
+        return f"<{self}>"
+
 
 class Tools:
     """The tools that this workflow may call."""
 
-    __slots__ = ()
-
     def __getattr__(self, name):
-        return _Tool(_named(name, "tools"), "")
+        made = self.__dict__[name] = _Tool(_named(name, "tools"))
+        return made
 
     def __getitem__(self, name):
-        return _Tool(errors.text(name, "a tool's name"), "")
+        return _Tool(errors.text(name, "a tool's name"))
 
     def list(self):
         """All tools that may be called, by name."""

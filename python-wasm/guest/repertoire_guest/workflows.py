@@ -6,10 +6,11 @@ import repertoire
 from componentize_py_types import Err
 from wit_world.imports import workflows as host
 
-from . import errors, event_loop, jsontext, records
+from . import errors, event_loop, glue, jsontext, records
 
-_invoke = host.invoke
-_start = host.start_invoke
+_call_import = glue.call_import
+_INVOKE = glue.number(host.invoke)
+_START = glue.number(host.start_invoke)
 _arguments = errors.arguments
 _decode = jsontext.decode
 _answer = event_loop.answer
@@ -23,16 +24,21 @@ def _ask(function, *args):
 
 
 def _invoke_now(name, arguments, pinned):
-    text = _arguments(arguments, name)
-    try:
-        answer = _invoke(name, text, pinned)
-    except Err as error:
-        raise errors.exception(error.value) from None
-    return _decode(answer)
+    answer = _call_import(_INVOKE, (name, _arguments(arguments, name), pinned))
+    if type(answer) is Err:
+        raise errors.exception(answer.value)
+    return _decode(answer.value)
 
 
-async def _invoke_later(name, arguments, pinned):
-    return await _answer(_ask(_start, name, _arguments(arguments, name), pinned))
+def _invoke_later(name, arguments, pinned):
+    return _answer(_start, name, _arguments(arguments, name), pinned)
+
+
+def _start(name, text, pinned):
+    answer = _call_import(_START, (name, text, pinned))
+    if type(answer) is Err:
+        raise errors.exception(answer.value)
+    return answer.value
 
 
 class _Workflow:
@@ -49,11 +55,11 @@ class _Workflow:
             raise errors.keywords_only(str(self))
         return _invoke_now(self._name, arguments, self._pinned)
 
-    async def call_async(self, /, *positional, **arguments):
+    def call_async(self, /, *positional, **arguments):
         """Like calling it, but other tasks go on while it runs."""
         if positional:
             raise errors.keywords_only(str(self))
-        return await _invoke_later(self._name, arguments, self._pinned)
+        return _invoke_later(self._name, arguments, self._pinned)
 
     def __str__(self):
         return f"workflows.{self._name}"
@@ -74,11 +80,11 @@ class _Invoking:
             raise errors.keywords_only(f"workflows.{workflow_name}")
         return _invoke_now(errors.text(workflow_name, "workflow_name"), arguments, self._pinned)
 
-    async def invoke_async(self, workflow_name, /, *positional, **arguments):
+    def invoke_async(self, workflow_name, /, *positional, **arguments):
         """Like `invoke`, but other tasks go on while it runs."""
         if positional:
             raise errors.keywords_only(f"workflows.{workflow_name}")
-        return await _invoke_later(errors.text(workflow_name, "workflow_name"), arguments, self._pinned)
+        return _invoke_later(errors.text(workflow_name, "workflow_name"), arguments, self._pinned)
 
     def __getattr__(self, name):
         if name[:1] == "_":

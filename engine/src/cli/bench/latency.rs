@@ -15,10 +15,12 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
     if stage.wants("trivial") || stage.wants("async-overhead") {
         stage.add("trivial", TRIVIAL).await?;
         stage.add("trivial_async", TRIVIAL_ASYNC).await?;
-        let plain = stage.sample("trivial", r#"{"n": 1}"#).await?;
-        let with_async = stage.sample("trivial_async", r#"{"n": 1}"#).await?;
+        let plain = stage.sample_paced("trivial", r#"{"n": 1}"#).await?;
+        let with_async = stage.sample_paced("trivial_async", r#"{"n": 1}"#).await?;
+        let in_a_row = stage.sample("trivial", r#"{"n": 1}"#).await?;
         let overhead = median(&with_async) - median(&plain);
         report.add("trivial", "`def run`, caller to result, a fresh instance", "ms", plain);
+        report.add("trivial-in-a-row", "the same without pauses of 10 ms between", "ms", in_a_row);
         report.add("trivial-async", "the same with `async def run`", "ms", with_async);
         report.add("async-overhead", "difference of the two medians", "ms", vec![overhead]);
     }

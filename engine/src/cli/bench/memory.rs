@@ -17,7 +17,7 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
     // A quarter of the instances are for runs at the root.
     let options = RuntimeOptions {
         max_instances: count.saturating_mul(4).saturating_add(4),
-        ..Stage::options(stage.app)?
+        ..Stage::options(stage.app, stage.given.standby)?
     };
     let runtime = Arc::new(Runtime::load(options).await?);
     let (tenant, held) = open(&runtime).await?;

@@ -24,16 +24,18 @@ pub(super) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     pub(super) async fn new(app: &'a App, given: Bench) -> Result<Self> {
-        let options = Self::options(app)?;
+        let options = Self::options(app, given.standby)?;
         let runtime = Arc::new(Runtime::load(options).await?);
         let (tenant, _) = open(&runtime).await?;
         Ok(Self { app, given, tenant })
     }
 
     /// The runtime's options as the program has them, the number of instances excepted.
-    pub(super) fn options(app: &App) -> Result<RuntimeOptions> {
-        let options = app.runtime_options()?;
-        Ok(RuntimeOptions { max_instances: crate::DEFAULT_MAX_INSTANCES, ..options })
+    pub(super) fn options(app: &App, standby: Option<u32>) -> Result<RuntimeOptions> {
+        let mut options = app.runtime_options()?;
+        options.max_instances = crate::DEFAULT_MAX_INSTANCES;
+        options.standby = standby.unwrap_or(crate::DEFAULT_STANDBY);
+        Ok(options)
     }
 
     /// Whether a figure is wanted.
@@ -59,6 +61,17 @@ impl<'a> Stage<'a> {
         let took = milliseconds(&watch);
         succeeded(&run)?;
         Ok(took)
+    }
+
+    /// Invokes a workflow with pauses, as calls come that have the machine to
+    /// themselves: what is prepared in between is ready.
+    pub(super) async fn sample_paced(&self, name: &str, arguments: &str) -> Result<Vec<f64>> {
+        let (count, mut samples) = (self.time().as_millis() / 10, Vec::new());
+        for _ in 0..count.max(20) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            samples.push(self.invoke(name, arguments).await?);
+        }
+        Ok(samples)
     }
 
     /// Invokes a workflow again and again while there is time: between 3 and

@@ -8,10 +8,10 @@ def run():
     refused = []
     while len(refused) < 17:
         refused += raw_calls.wait(None)
-    codes = {completion.answer.value.code.name for completion in refused}
+    codes = {completion.stop.value.code.name for completion in refused}
     for call in started:
         raw_calls.cancel(call)
     # Room again, now that nothing is held.
     raw.start("test", "echo", text)
     [answered] = raw_calls.wait(None)
-    return [len(refused), list(codes), len(answered.answer.value) > 1 << 20]
+    return [len(refused), list(codes), len(answered.stop.value) > 1 << 20]

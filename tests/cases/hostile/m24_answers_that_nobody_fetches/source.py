@@ -7,6 +7,6 @@ def run():
     sizes = set()
     while wanted:
         for completion in raw_calls.wait(None):
-            wanted.remove(completion.id)
-            sizes.add(len(completion.answer.value))
+            wanted.remove(completion.start)
+            sizes.add(len(completion.stop.value))
     return list(sizes)
