@@ -9,7 +9,7 @@ use crate::budget::Budget;
 use crate::clock::{Clock, Entropy};
 use crate::embed::{Embedder, Vector};
 use crate::error::{Code, Error, Result};
-use crate::id::{TenantId, WorkflowName, quoted};
+use crate::id::{SourceDigest, TenantId, WorkflowName, quoted};
 use crate::library::{Library, taken};
 use crate::sandbox::Runtime;
 use crate::schema::nearest;
