@@ -33,8 +33,8 @@ pub(super) struct Cli {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Settings")]
 pub(super) struct Global {
-    /// Where everything is kept
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Where everything is kept: a directory, or a file:// URI
+    #[arg(long, global = true, value_name = "DIR|URI")]
     pub(super) data: Option<OsString>,
     /// The tools that workflows may call, one YAML file each
     #[arg(long, global = true, value_name = "DIR")]

@@ -46,6 +46,19 @@ fn flags_then_environment_then_file_then_defaults() {
 }
 
 #[test]
+fn a_path_may_be_a_uri() {
+    let found = settings("data = \"file:///var/lib/a%20b\"", &[], &[]).unwrap();
+    assert_eq!(found.data().unwrap(), Path::new("/var/lib/a b"));
+    for (uri, expected) in [
+        ("s3://bucket/library", "s3 is no place that this program can use"),
+        ("file://elsewhere/data", "it is no file:// URI of this machine"),
+    ] {
+        let message = settings("", &[], &["--data", uri]).unwrap_err().chain();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn every_default_is_the_engines() {
     assert_eq!(settings("", &[], &[]).unwrap().limits(), Limits::default());
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use url::Url;
+
 /// A year: as good as no limit.
 const MAX_SECONDS: f64 = 366.0 * 24.0 * 3600.0;
 
@@ -58,6 +60,21 @@ impl serde::Serialize for Value {
     }
 }
 
+/// The path that a text is, or names as a `file:` URI.
+fn local(text: &OsStr) -> Result<PathBuf, String> {
+    let Some((scheme, _)) = text.to_str().and_then(|text| text.split_once("://")) else {
+        return Ok(PathBuf::from(text));
+    };
+    if !scheme.eq_ignore_ascii_case("file") {
+        return Err(format!(
+            "{scheme} is no place that this program can use: name a directory, or a file:// URI"
+        ));
+    }
+    text.to_str()
+        .and_then(|text| Url::parse(text).ok()?.to_file_path().ok())
+        .ok_or_else(|| "it is no file:// URI of this machine: write file:///path".to_owned())
+}
+
 impl Kind {
     /// Reads a value; a relative path is relative to `base`. The error is what is wrong with it.
     pub(super) fn parse(self, text: &OsStr, base: &Path) -> Result<Value, String> {
@@ -65,7 +82,7 @@ impl Kind {
             if text.is_empty() {
                 return Err("the path is empty".to_owned());
             }
-            return Ok(Value::Path(base.join(text)));
+            return Ok(Value::Path(base.join(local(text)?)));
         }
         let text = text.to_str().ok_or_else(|| "the value is not UTF-8".to_owned())?.trim();
         match self {
