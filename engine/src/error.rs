@@ -18,6 +18,9 @@ pub enum Code {
     NotFound,
     /// The name is taken; what it names cannot be overwritten.
     AlreadyExists,
+    /// Things are not as the caller asked that they be: something else depends on what is to
+    /// go, or somebody else has changed it meanwhile.
+    Conflict,
     /// A name, an argument or an option is malformed or does not fit its schema.
     InvalidArgument,
     /// A source does not parse, or has no usable `run`.
@@ -59,9 +62,10 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the WIT enum.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NotFound,
         Self::AlreadyExists,
+        Self::Conflict,
         Self::InvalidArgument,
         Self::InvalidSource,
         Self::InvalidResult,
@@ -88,6 +92,7 @@ impl Code {
         match self {
             Self::NotFound => "not-found",
             Self::AlreadyExists => "already-exists",
+            Self::Conflict => "conflict",
             Self::InvalidArgument => "invalid-argument",
             Self::InvalidSource => "invalid-source",
             Self::InvalidResult => "invalid-result",
@@ -121,6 +126,7 @@ impl Code {
         match self {
             Self::NotFound
             | Self::AlreadyExists
+            | Self::Conflict
             | Self::InvalidArgument
             | Self::InvalidSource
             | Self::Denied

@@ -13,7 +13,7 @@ use crate::budget::Budget;
 use crate::catalog::{Catalog, NewWorkflow, checked_query};
 use crate::error::{Code, Error, Result};
 use crate::host::workflows::Workflows;
-use crate::id::{RunId, SourceDigest};
+use crate::id::{RunId, SourceDigest, VersionId};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::record::Records;
@@ -22,7 +22,7 @@ use crate::sandbox::{EventSink, Instance, Output, RunContext, Runtime, Tape, lim
 use crate::schema::Validator;
 use crate::search::MAX_HITS;
 use crate::tools::{CallContext, Registry, ToolInfo};
-use crate::workflow::{Hit, Workflow};
+use crate::workflow::{Deletion, Hit, Version, Workflow};
 
 /// How a root run is to be run.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     pub(crate) seed: Option<u64>,
     pub(crate) events: Option<EventSink>,
+    /// Whether what it invokes are the versions that it was created against.
+    pub(crate) pinned: bool,
 }
 
 /// What is run.
@@ -83,6 +85,9 @@ impl Invoker {
         let (seed, events) = (options.seed, options.events);
         let program = Program::from(&workflow);
         let mut opened = self.open(program, arguments, budget, None, seed, events);
+        if options.pinned {
+            opened.pin(&workflow);
+        }
         let work = self.sandbox(&workflow, &opened);
         let outcome = within_wall_time(&opened.context.budget, work).await;
         Ok(opened.close(outcome))
@@ -104,15 +109,22 @@ impl Invoker {
         name: &str,
         arguments: Json,
         seed: u64,
+        pinned: bool,
     ) -> Result<Run> {
         check_size(&arguments, caller.budget.limits())?;
-        let workflow = self.catalog.resolve(name).await?;
+        let workflow = match &caller.pins {
+            Some(pins) => self.catalog.pinned(pins, name).await?,
+            None => self.catalog.resolve(name).await?,
+        };
         self.validators.get(&workflow)?.check(&arguments)?;
         let budget = caller.budget.child()?;
         let (parent, events) = (Some(caller.run), caller.events.clone());
         let program = Program::from(&workflow);
         let mut opened = self.open(program, arguments, budget, parent, Some(seed), events);
         caller.tape.nested(opened.context.run);
+        if pinned || caller.pins.is_some() {
+            opened.pin(&workflow);
+        }
         let outcome = self.sandbox(&workflow, &opened).await;
         Ok(opened.close(outcome))
     }
@@ -135,6 +147,8 @@ impl Invoker {
             tenant: self.catalog.tenant.clone(),
             workflow: program.workflow.map(|workflow| workflow.name.to_string()),
             digest: program.digest,
+            version: program.workflow.map(|workflow| workflow.version),
+            pinned: false,
             arguments,
             seed: seed.unwrap_or_else(|| entropy.next_u64()),
             depth: budget.depth(),
@@ -156,6 +170,7 @@ impl Invoker {
             events,
             clock: Arc::clone(clock),
             tools: self.tools.clone(),
+            pins: None,
             workflows: Arc::new(Reentry(Arc::clone(self))),
             artifacts: Arc::clone(&self.artifacts),
             nested: AtomicU64::new(0),
@@ -227,6 +242,16 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// What the workflow invokes are the versions that it was created against.
+    fn pin(&mut self, workflow: &Workflow) {
+        if let (Some(context), Some(invocation)) =
+            (Arc::get_mut(&mut self.context), &mut self.invocation)
+        {
+            context.pins = Some(workflow.invokes.clone().into());
+            invocation.pinned = true;
+        }
+    }
+
     fn arguments(&self) -> Json {
         self.invocation.as_ref().map_or_else(Json::empty_object, |open| open.arguments.clone())
     }
@@ -294,15 +319,23 @@ impl Workflows for Reentry {
     }
 
     async fn list(&self) -> Result<Vec<Workflow>> {
-        self.0.catalog.library.list().await
+        self.0.catalog.library.list(None, usize::MAX).await
     }
 
     async fn search(&self, query: &str, limit: u32) -> Result<Vec<Hit>> {
         self.0.catalog.search(query, limit as usize).await
     }
 
-    async fn delete(&self, name: &str) -> Result<bool> {
-        self.0.catalog.delete(name).await
+    async fn delete(&self, name: &str, if_unused: bool) -> Result<Deletion> {
+        self.0.catalog.delete(name, if_unused).await
+    }
+
+    async fn history(&self, name: &str) -> Result<Vec<Version>> {
+        self.0.catalog.history(name).await
+    }
+
+    async fn restore(&self, name: &str, version: &str) -> Result<Workflow> {
+        self.0.catalog.restore(name, version).await
     }
 
     async fn invoke(
@@ -311,8 +344,9 @@ impl Workflows for Reentry {
         name: &str,
         arguments: Json,
         seed: u64,
+        pinned: bool,
     ) -> Result<Json> {
-        let run = Box::pin(self.0.invoke_nested(caller, name, arguments, seed)).await?;
+        let run = Box::pin(self.0.invoke_nested(caller, name, arguments, seed, pinned)).await?;
         match run.outcome {
             Outcome::Value(value) => Ok(value.json),
             Outcome::Failure(failure) => Err(nested_error(name, run.invocation.id, failure)),
@@ -349,7 +383,7 @@ fn nested_error(name: &str, run: RunId, failure: Failure) -> Error {
 
 /// Compiled signatures of the workflows that were run lately.
 #[derive(Default)]
-pub(crate) struct Validators(Mutex<HashMap<SourceDigest, Arc<Validator>>>);
+pub(crate) struct Validators(Mutex<HashMap<VersionId, Arc<Validator>>>);
 
 impl Validators {
     /// More than a tenant runs in an hour; beyond it the cache starts anew.
@@ -358,7 +392,7 @@ impl Validators {
     fn get(&self, workflow: &Workflow) -> Result<Arc<Validator>> {
         let cached = |this: &Self| {
             let validators = this.0.lock().unwrap_or_else(PoisonError::into_inner);
-            validators.get(&workflow.digest).cloned()
+            validators.get(&workflow.version).cloned()
         };
         if let Some(validator) = cached(self) {
             return Ok(validator);
@@ -373,7 +407,7 @@ impl Validators {
         if validators.len() >= Self::CAPACITY {
             validators.clear();
         }
-        validators.insert(workflow.digest, Arc::clone(&validator));
+        validators.insert(workflow.version, Arc::clone(&validator));
         Ok(validator)
     }
 }

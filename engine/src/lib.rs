@@ -36,6 +36,7 @@ pub mod tools;
 mod host;
 mod sandbox;
 mod catalog;
+mod exchange;
 mod invoke;
 pub mod replay;
 mod invocation;
@@ -49,9 +50,9 @@ pub mod serve;
 #[cfg(all(feature = "cli", feature = "fastembed", feature = "lancedb", feature = "server"))]
 pub mod cli;
 
-pub use catalog::{ImportAction, Imported};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Blame, Code, Error, Result};
+pub use exchange::{ImportAction, Imported};
 pub use invocation::InvocationBuilder;
 pub use json::Json;
 pub use limits::Limits;

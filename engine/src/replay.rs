@@ -186,6 +186,7 @@ fn context(
         clock: Arc::clone(&invoker.catalog.clock),
         // Nobody is there to be asked, should the tape ever fail to answer.
         tools: Registry::empty(),
+        pins: None,
         workflows: Arc::new(Denied),
         artifacts: Arc::new(Denied),
         nested: AtomicU64::new(0),

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::artifacts::{Content, Metadata};
-use crate::catalog::{Imported, NewWorkflow, checked_query};
+use crate::catalog::{NewWorkflow, checked_query};
 use crate::error::{Error, Result};
+use crate::exchange::Imported;
 use crate::id::{ArtifactName, RunId, TenantId, WorkflowName, quoted};
 use crate::invocation::InvocationBuilder;
 use crate::invoke::{Invoker, Options};
@@ -15,7 +16,7 @@ use crate::replay::{self, Replay};
 use crate::run::Run;
 use crate::session::Session;
 use crate::tools::{CallContext, ToolInfo};
-use crate::workflow::{Analysis, Hit, Version, Workflow};
+use crate::workflow::{Analysis, Deletion, Graph, Hit, Version, Workflow};
 
 /// One tenant's library, tools, artifacts and runs. Cheap to clone.
 #[derive(Clone)]
@@ -76,7 +77,29 @@ impl Tenant {
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the library cannot be read.
     pub async fn workflows(&self) -> Result<Vec<Workflow>> {
-        self.invoker.catalog.library.list().await
+        self.invoker.catalog.library.list(None, usize::MAX).await
+    }
+
+    /// The first `limit` workflows after a name, or of all, by name: a page of them.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if `after` is no name,
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the library cannot be read.
+    pub async fn workflows_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Workflow>> {
+        let after = after.map(WorkflowName::new).transpose()?;
+        self.invoker.catalog.library.list(after.as_ref(), limit).await
+    }
+
+    /// Who invokes whom.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the library cannot be read.
+    pub async fn graph(&self) -> Result<Graph> {
+        self.invoker.catalog.library.graph().await
     }
 
     /// The workflows that answer a question, best first.
@@ -88,12 +111,23 @@ impl Tenant {
         self.invoker.catalog.search(query, limit).await
     }
 
-    /// Deletes a workflow; false if there was none. Its history remains.
+    /// Deletes a workflow, and says which others invoke it and cannot any more. Its history
+    /// remains.
     ///
     /// # Errors
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if that is no name.
-    pub async fn delete_workflow(&self, name: &str) -> Result<bool> {
-        self.invoker.catalog.delete(name).await
+    pub async fn delete_workflow(&self, name: &str) -> Result<Deletion> {
+        self.invoker.catalog.delete(name, false).await
+    }
+
+    /// Deletes a workflow that no other invokes by name. One that is created at the same
+    /// moment may be overlooked.
+    ///
+    /// # Errors
+    /// [`Code::Conflict`](crate::error::Code::Conflict) if others do, which its details name,
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if that is no name.
+    pub async fn delete_unused_workflow(&self, name: &str) -> Result<Deletion> {
+        self.invoker.catalog.delete(name, true).await
     }
 
     /// Everything that a name has meant, the newest first.
@@ -101,11 +135,18 @@ impl Tenant {
     /// # Errors
     /// [`Code::NotFound`](crate::error::Code::NotFound) if it never meant anything.
     pub async fn history(&self, name: &str) -> Result<Vec<Version>> {
-        let history = self.invoker.catalog.library.history(&WorkflowName::new(name)?).await?;
-        if history.is_empty() {
-            return Err(Error::not_found(format!("there never was a workflow {}", quoted(name))));
-        }
-        Ok(history)
+        self.invoker.catalog.history(name).await
+    }
+
+    /// Makes a name mean again what it meant as that version, of which the first digits
+    /// suffice. What it means now goes into the history.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound) if it never was that version,
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if the digits fit several,
+    /// [`Code::Conflict`](crate::error::Code::Conflict) if somebody else changes it meanwhile.
+    pub async fn restore_workflow(&self, name: &str, version: &str) -> Result<Workflow> {
+        self.invoker.catalog.restore(name, version).await
     }
 
     /// Makes the library agree with a folder of `.py` files, and reports on each.
@@ -119,6 +160,18 @@ impl Tenant {
         progress: impl Fn(usize, usize, &Path) + Sync,
     ) -> Result<Vec<Imported>> {
         self.invoker.catalog.import(directory, &progress).await
+    }
+
+    /// Writes the library into a folder: a `.py` file for each workflow, and one manifest.
+    /// The same library gives the same bytes, wherever and whenever. `.py` files of other
+    /// names that are there are removed if the folder holds an export already; a folder that
+    /// holds anything else is refused.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if the folder holds
+    /// something else, or cannot be written.
+    pub async fn export(&self, directory: &Path) -> Result<usize> {
+        self.invoker.catalog.export(directory).await
     }
 
     /// Runs a workflow with the engine's limits.
@@ -144,7 +197,7 @@ impl Tenant {
     }
 
     fn options(&self) -> Options {
-        Options { limits: self.limits.clone(), seed: None, events: None }
+        Options { limits: self.limits.clone(), seed: None, events: None, pinned: false }
     }
 
     /// The tools that workflows may call, by name, as far as they are known

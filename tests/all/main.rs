@@ -13,8 +13,12 @@ mod cli;
 mod concurrency;
 #[cfg(feature = "full")]
 mod disk;
+#[cfg(feature = "full")]
+mod durable;
 mod docs;
 mod events;
+#[cfg(feature = "full")]
+mod format;
 mod hostile;
 mod input;
 mod isolation;
@@ -36,3 +40,4 @@ mod tool_docs;
 #[cfg(feature = "full")]
 mod tool_figures;
 mod tools;
+mod versions;

@@ -94,6 +94,7 @@ fn incapable(
         events: None,
         clock: Arc::clone(clock),
         tools: Registry::empty(),
+        pins: None,
         workflows: Arc::new(Denied),
         artifacts: Arc::new(Denied),
         nested: AtomicU64::new(0),

@@ -53,6 +53,12 @@ impl Content {
             Self::Binary(bytes) => bytes,
         }
     }
+
+    /// SHA-256 of those bytes, in lower-case hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        sha256_hex(self.as_bytes())
+    }
 }
 
 /// What is known of an artifact without loading it.
@@ -104,7 +110,7 @@ impl Metadata {
             kind: content.kind(),
             description,
             size: size as u64,
-            digest: sha256_hex(content.as_bytes()),
+            digest: content.digest(),
             created_at,
             run,
         })

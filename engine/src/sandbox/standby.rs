@@ -155,6 +155,7 @@ impl Factory {
             events: None,
             clock,
             tools: Registry::empty(),
+            pins: None,
             workflows: Arc::new(Denied),
             artifacts: Arc::new(Denied),
         }))

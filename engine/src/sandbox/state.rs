@@ -19,6 +19,7 @@ use crate::sandbox::output::{CurrentOutput, EventSink, Output};
 use crate::sandbox::tape::Tape;
 use crate::sandbox::wasi;
 use crate::tools::Registry;
+use crate::workflow::Pin;
 
 /// The most WASI resources (streams, pollables) that an instance may hold. CPython
 /// holds three streams, and one pollable at a time; the default is a million.
@@ -40,6 +41,8 @@ pub(crate) struct RunContext {
     pub(crate) events: Option<EventSink>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tools: Registry,
+    /// Of a pinned run: what the names that it invokes stand for.
+    pub(crate) pins: Option<Arc<[Pin]>>,
     pub(crate) workflows: Arc<dyn Workflows>,
     pub(crate) artifacts: Arc<dyn Artifacts>,
     /// Nested runs that the guest has asked for.

@@ -4,7 +4,7 @@ import ast
 from dataclasses import dataclass, field
 
 _TOOLS_OWN = {"list", "search"}
-_WORKFLOWS_OWN = {"create", "get", "list", "search", "delete", "invoke", "invoke_async"}
+_WORKFLOWS_OWN = {"create", "get", "list", "search", "delete", "history", "restore", "invoke", "invoke_async"}
 
 
 @dataclass
@@ -22,7 +22,7 @@ def find(tree):
     waiting = [tree]
     while waiting:
         node = waiting.pop()
-        root, names = _chain(node)
+        root, names = _unpinned(*_chain(node))
         if root == "tools" and names and names[0] not in _TOOLS_OWN:
             tools.add(_tool(names))
         elif root == "workflows" and names and names[0] not in _WORKFLOWS_OWN:
@@ -44,7 +44,7 @@ def _tool(names):
 
 def _literal_name(call, workflows, artifacts):
     """`workflows.invoke("name", ...)`, `artifacts.load("name")`"""
-    root, names = _chain(call.func)
+    root, names = _unpinned(*_chain(call.func))
     given = call.args[0] if call.args else next((item.value for item in call.keywords if item.arg == "name"), None)
     if len(names) != 1 or not (isinstance(given, ast.Constant) and isinstance(given.value, str)):
         return
@@ -52,6 +52,11 @@ def _literal_name(call, workflows, artifacts):
         workflows.add(given.value)
     elif root == "artifacts" and names[0] in ("save", "load", "delete"):
         artifacts.add(given.value)
+
+
+def _unpinned(root, names):
+    """`workflows.pinned.fetch_json` names what `workflows.fetch_json` does."""
+    return root, names[1:] if root == "workflows" and names[:1] == ["pinned"] else names
 
 
 def _chain(node):
