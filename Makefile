@@ -58,6 +58,10 @@ test: build ## Set everything up and run every test
 	$(if $(wildcard python-wasm/tests/test_*.py),$(VENV_PYTHON) -m unittest discover -s python-wasm/tests)
 	$(CARGO) test $(CORE)
 
+.PHONY: test-kills
+test-kills: build ## Kill a writer 200 times, where `test` does it 20 times
+	REPERTOIRE_TESTS_KILLS=200 $(CARGO) test $(WORKSPACE) --test all -- durable::a_writer_is_killed
+
 .PHONY: compare
 compare: build ## Compare with pyeryx, monty and CPython; writes docs/benchmarks.md
 	$(VENV_PYTHON) scripts/compare.py --repertoire "$(abspath $(REPERTOIRE))" $(if $(COMPARE_PYTHON),--python "$(COMPARE_PYTHON)")

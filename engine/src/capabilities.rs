@@ -50,7 +50,7 @@ pub(crate) struct Index(BTreeMap<String, Workflow>);
 
 impl Index {
     pub(crate) async fn of(library: &dyn Library) -> Result<Self> {
-        let all = library.list().await?;
+        let all = library.list(None, usize::MAX).await?;
         Ok(Self(all.into_iter().map(|found| (found.name.to_string(), found)).collect()))
     }
 

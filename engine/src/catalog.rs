@@ -1,6 +1,6 @@
 //! One tenant's library with what fills and searches it: analysis, embeddings, ranking.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::analysis::{self, Codes};
@@ -10,11 +10,17 @@ use crate::clock::{Clock, Entropy};
 use crate::embed::{Embedder, Vector};
 use crate::error::{Code, Error, Result};
 use crate::id::{SourceDigest, TenantId, WorkflowName, quoted};
-use crate::library::{Library, folder, taken};
+use crate::library::{Library, taken};
 use crate::sandbox::Runtime;
 use crate::schema::nearest;
 use crate::search;
-use crate::workflow::{Analysis, Hit, Workflow};
+use crate::workflow::{Analysis, Deletion, Hit, Pin, Version, Workflow};
+
+/// The fewest digits that name a version.
+const MIN_VERSION: usize = 6;
+
+/// How many of the workflows that a source names are recorded with their versions.
+const MAX_INVOKED: usize = 256;
 
 /// A workflow that is to be created.
 #[derive(Debug, Clone)]
@@ -25,28 +31,6 @@ pub(crate) struct NewWorkflow {
     pub source: String,
     /// What it does; if empty, what its docstring says.
     pub description: String,
-}
-
-/// What an import did with one file.
-#[derive(Debug)]
-pub struct Imported {
-    /// The file.
-    pub path: PathBuf,
-    /// What was done.
-    pub action: ImportAction,
-}
-
-/// What was done with a file.
-#[derive(Debug)]
-pub enum ImportAction {
-    /// There was no workflow of that name.
-    Created(Box<Workflow>),
-    /// There was one from another source; that one is in the history now.
-    Updated(Box<Workflow>),
-    /// There was one from the same source.
-    Unchanged(WorkflowName),
-    /// The file is not a workflow; whatever has its name is untouched.
-    Failed(Error),
 }
 
 pub(crate) struct Catalog {
@@ -72,12 +56,13 @@ impl Catalog {
         if self.library.get(&name).await?.is_some() {
             return Err(taken(&name));
         }
-        let workflow = self.prepare(name, new, payer).await?;
-        self.library.create(&workflow, &self.vector(&workflow).await?).await?;
+        let mut workflow = self.prepare(name, new, payer).await?;
+        self.pin(&mut workflow).await?;
+        self.library.save(&workflow, &self.vector(&workflow).await?, None).await?;
         Ok(workflow)
     }
 
-    async fn prepare(
+    pub(crate) async fn prepare(
         &self,
         name: WorkflowName,
         new: NewWorkflow,
@@ -85,14 +70,23 @@ impl Catalog {
     ) -> Result<Workflow> {
         let analysis = self.analyze(&new.source, payer).await?;
         let description = described(&name, &new.description, &analysis)?;
-        Ok(Workflow {
-            name,
-            description,
-            digest: SourceDigest::of(&new.source),
-            source: new.source.into(),
-            analysis,
-            created_at: self.clock.now(),
-        })
+        Ok(Workflow::new(name, new.source, description, analysis, self.clock.now()))
+    }
+
+    /// Records which versions a workflow is created against.
+    pub(crate) async fn pin(&self, workflow: &mut Workflow) -> Result<()> {
+        let mut pins = BTreeMap::new();
+        for name in invoked(workflow) {
+            let version = if name == workflow.name {
+                Some(workflow.version)
+            } else {
+                self.library.get(&name).await?.map(|found| found.version)
+            };
+            pins.insert(name, version);
+        }
+        let pin = |(name, version)| Pin { name, version };
+        workflow.invokes = pins.into_iter().map(pin).collect();
+        Ok(())
     }
 
     /// Analyses a source.
@@ -130,7 +124,7 @@ impl Catalog {
         }
     }
 
-    async fn vector(&self, workflow: &Workflow) -> Result<Vector> {
+    pub(crate) async fn vector(&self, workflow: &Workflow) -> Result<Vector> {
         self.embed(search::text(workflow)).await
     }
 
@@ -150,8 +144,8 @@ impl Catalog {
         if let Some(workflow) = self.library.get(&valid).await? {
             return Ok(workflow);
         }
-        let all = self.library.list().await?;
-        let hint = nearest(name, all.iter().map(|workflow| workflow.name.as_str())).map_or_else(
+        let all = self.library.graph().await?.workflows;
+        let hint = nearest(name, all.iter().map(|links| links.name.as_str())).map_or_else(
             || "; search or list the library to see what there is".to_owned(),
             |near| format!("; did you mean {near}?"),
         );
@@ -169,53 +163,113 @@ impl Catalog {
         Ok(search::rank(candidates, limit))
     }
 
-    /// Deletes a workflow; false if there was none.
-    pub(crate) async fn delete(&self, name: &str) -> Result<bool> {
-        self.library.delete(&WorkflowName::new(name)?, self.clock.now()).await
-    }
-
-    /// Makes the library agree with a folder of `.py` files. Workflows that
-    /// have no file are left alone.
-    pub(crate) async fn import(
-        &self,
-        directory: &Path,
-        progress: &(dyn Fn(usize, usize, &Path) + Sync),
-    ) -> Result<Vec<Imported>> {
-        let files = folder::read(directory)?;
-        let total = files.len();
-        let mut report = Vec::with_capacity(total);
-        for (index, file) in files.into_iter().enumerate() {
-            progress(index, total, &file.path);
-            let action = match file.workflow {
-                Ok((name, source)) => {
-                    self.import_one(name, source).await.unwrap_or_else(ImportAction::Failed)
-                }
-                Err(error) => ImportAction::Failed(error),
-            };
-            report.push(Imported { path: file.path, action });
+    /// What a name meant when a workflow was created that invokes it.
+    pub(crate) async fn pinned(&self, pins: &[Pin], name: &str) -> Result<Workflow> {
+        let valid = WorkflowName::new(name)?;
+        let pin = pins.iter().find(|pin| pin.name == valid).and_then(|pin| pin.version);
+        let Some(version) = pin else {
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "the run is pinned, and its workflow was created when there was no workflow {}, or \
+                     without naming it: create it anew, or run it as the names are now",
+                    quoted(name)
+                ),
+            ));
+        };
+        if let Some(live) = self.library.get(&valid).await?.filter(|live| live.version == version) {
+            return Ok(live);
         }
-        Ok(report)
-    }
-
-    async fn import_one(&self, name: WorkflowName, source: String) -> Result<ImportAction> {
-        let existing = self.library.get(&name).await?;
-        if existing.as_ref().is_some_and(|old| old.digest == SourceDigest::of(&source)) {
-            return Ok(ImportAction::Unchanged(name));
-        }
-        let new = NewWorkflow { name: name.to_string(), source, description: String::new() };
-        // Everything that can fail for the source's sake comes before the deletion.
-        let workflow = self.prepare(name.clone(), new, None).await?;
-        let vector = self.vector(&workflow).await?;
-        if existing.is_some() {
-            self.library.delete(&name, self.clock.now()).await?;
-        }
-        self.library.create(&workflow, &vector).await?;
-        let workflow = Box::new(workflow);
-        Ok(match existing {
-            Some(_) => ImportAction::Updated(workflow),
-            None => ImportAction::Created(workflow),
+        let history = self.library.history(&valid).await?;
+        let found = history.into_iter().find(|known| known.workflow.version == version);
+        found.map(|known| known.workflow).ok_or_else(|| {
+            Error::not_found(format!(
+                "the run is pinned to version {} of {valid}, which the library does not have",
+                version.short()
+            ))
         })
     }
+
+    /// Deletes a workflow; if it is unused, or whether it is or not.
+    pub(crate) async fn delete(&self, name: &str, if_unused: bool) -> Result<Deletion> {
+        let name = WorkflowName::new(name)?;
+        let broken: Vec<_> = self.library.graph().await?.callers(&name).cloned().collect();
+        if if_unused && !broken.is_empty() && self.library.get(&name).await?.is_some() {
+            let callers = named(&broken);
+            let names = broken.iter().map(ToString::to_string).collect::<Vec<_>>();
+            return Err(Error::new(Code::Conflict, format!("{name} is invoked by {callers}"))
+                .with_details(serde_json::json!({ "used_by": names }).into()));
+        }
+        if self.library.delete(&name, self.clock.now()).await? {
+            return Ok(Deletion { existed: true, broken });
+        }
+        Ok(Deletion::default())
+    }
+
+    /// Everything that a name has meant, the newest first.
+    pub(crate) async fn history(&self, name: &str) -> Result<Vec<Version>> {
+        let history = self.library.history(&WorkflowName::new(name)?).await?;
+        if history.is_empty() {
+            return Err(Error::not_found(format!("there never was a workflow {}", quoted(name))));
+        }
+        Ok(history)
+    }
+
+    /// Makes a name mean again what it meant as that version.
+    pub(crate) async fn restore(&self, name: &str, version: &str) -> Result<Workflow> {
+        let history = self.history(name).await?;
+        let wanted = version.trim().to_ascii_lowercase();
+        let mut found: Vec<&Workflow> = Vec::new();
+        for Version { workflow, .. } in &history {
+            let fits =
+                wanted.len() >= MIN_VERSION && workflow.version.to_string().starts_with(&wanted);
+            if fits && !found.iter().any(|other| other.version == workflow.version) {
+                found.push(workflow);
+            }
+        }
+        let [found] = found.as_slice() else {
+            let mut known: Vec<_> = history.iter().map(|v| v.workflow.version.short()).collect();
+            known.dedup();
+            let (what, versions) = (quoted(version), known.join(", "));
+            return Err(if found.is_empty() {
+                Error::not_found(format!(
+                    "{name} was never version {what}; it was {versions}: name one with at least \
+                     {MIN_VERSION} digits"
+                ))
+            } else {
+                Error::invalid_argument(format!(
+                    "more than one version of {name} begins with {what}: write more digits of {versions}"
+                ))
+            });
+        };
+        let live = history.first().filter(|newest| newest.deleted_at.is_none());
+        if let Some(live) = live.filter(|live| live.workflow.version == found.version) {
+            return Ok(live.workflow.clone());
+        }
+        let restored = Workflow { created_at: self.clock.now(), ..Workflow::clone(found) };
+        let vector = self.vector(&restored).await?;
+        let instead_of = live.map(|live| &live.workflow.version);
+        self.library.save(&restored, &vector, instead_of).await?;
+        Ok(restored)
+    }
+}
+
+/// The names that a source says it invokes. More than anybody writes are not looked at: each
+/// costs a look into the library.
+pub(crate) fn invoked(workflow: &Workflow) -> BTreeSet<WorkflowName> {
+    let names = workflow.analysis.uses.workflows.iter();
+    names.filter_map(|name| WorkflowName::new(name).ok()).take(MAX_INVOKED).collect()
+}
+
+/// Some names, of which the first few are shown.
+pub(crate) fn named(names: &[WorkflowName]) -> String {
+    const SHOWN: usize = 5;
+    let mut text =
+        names.iter().take(SHOWN).map(WorkflowName::as_str).collect::<Vec<_>>().join(", ");
+    if let Some(more) = names.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
 /// A question, checked.

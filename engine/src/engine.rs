@@ -250,7 +250,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Keeps everything in `LanceDB` databases in this directory.
+    /// Keeps everything in `LanceDB` databases in this directory, and acknowledges what has reached
+    /// the disk. [`LanceStorage::durability`](crate::storage::lance::LanceStorage::durability) is
+    /// there for those who would rather not wait.
     #[cfg(feature = "lancedb")]
     #[must_use]
     pub fn data(self, directory: impl Into<PathBuf>) -> Self {

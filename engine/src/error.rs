@@ -18,6 +18,9 @@ pub enum Code {
     NotFound,
     /// The name is taken; what it names cannot be overwritten.
     AlreadyExists,
+    /// Things are not as the caller asked that they be: something else depends on what is to
+    /// go, or somebody else has changed it meanwhile.
+    Conflict,
     /// A name, an argument or an option is malformed or does not fit its schema.
     InvalidArgument,
     /// A source does not parse, or has no usable `run`.
@@ -64,6 +67,7 @@ impl Code {
     pub const ALL: [Self; 21] = [
         Self::NotFound,
         Self::AlreadyExists,
+        Self::Conflict,
         Self::InvalidArgument,
         Self::InvalidSource,
         Self::InvalidResult,
@@ -91,6 +95,7 @@ impl Code {
         match self {
             Self::NotFound => "not-found",
             Self::AlreadyExists => "already-exists",
+            Self::Conflict => "conflict",
             Self::InvalidArgument => "invalid-argument",
             Self::InvalidSource => "invalid-source",
             Self::InvalidResult => "invalid-result",
@@ -125,6 +130,7 @@ impl Code {
         match self {
             Self::NotFound
             | Self::AlreadyExists
+            | Self::Conflict
             | Self::InvalidArgument
             | Self::InvalidSource
             | Self::Denied

@@ -23,8 +23,18 @@ const KEYWORDS: [&str; 35] = [
 ];
 
 /// What `workflows` itself offers: a workflow of that name could not be called as `workflows.<name>()`.
-const RESERVED: [&str; 8] =
-    ["create", "delete", "get", "history", "invoke", "invoke_async", "list", "search"];
+const RESERVED: [&str; 10] = [
+    "create",
+    "delete",
+    "get",
+    "history",
+    "invoke",
+    "invoke_async",
+    "list",
+    "pinned",
+    "restore",
+    "search",
+];
 
 macro_rules! name {
     ($(#[$meta:meta])* $type:ident, $check:expr) => {
@@ -207,9 +217,51 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 of a source's UTF-8 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SourceDigest([u8; 32]);
+macro_rules! digest {
+    ($(#[$meta:meta])* $type:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $type([u8; 32]);
+
+        impl $type {
+            /// Reads 64 hexadecimal digits.
+            #[must_use]
+            pub fn parse(hex: &str) -> Option<Self> {
+                if hex.len() != 64 || !hex.is_ascii() {
+                    return None;
+                }
+                let mut bytes = [0; 32];
+                for (index, byte) in bytes.iter_mut().enumerate() {
+                    *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
+                }
+                Some(Self(bytes))
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+digest!(
+    /// SHA-256 of a source's UTF-8 bytes.
+    SourceDigest
+);
+
+digest!(
+    /// Names one version of a workflow by its content: a digest of source, description and
+    /// schema. Equal content has an equal name, in every library.
+    VersionId
+);
 
 impl SourceDigest {
     /// The digest of a source.
@@ -217,30 +269,29 @@ impl SourceDigest {
     pub fn of(source: &str) -> Self {
         Self(Sha256::digest(source.as_bytes()).into())
     }
+}
 
-    /// Reads 64 hexadecimal digits.
+impl VersionId {
+    /// The digest of a version's parts, none of which can run into the next.
+    pub(crate) fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(b"repertoire workflow version 1");
+        for part in parts {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part.as_bytes());
+        }
+        Self(digest.finalize().into())
+    }
+
+    /// The first eight bytes, as a number.
+    pub(crate) fn number(&self) -> u64 {
+        self.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
+    /// As many digits as tell versions apart at a glance.
     #[must_use]
-    pub fn parse(hex: &str) -> Option<Self> {
-        if hex.len() != 64 || !hex.is_ascii() {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-impl fmt::Display for SourceDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for SourceDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+    pub fn short(&self) -> String {
+        self.0.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -334,5 +385,9 @@ mod tests {
         let digest = SourceDigest::of("def run(): return 1");
         assert_eq!(SourceDigest::parse(&digest.to_string()), Some(digest));
         assert_eq!(SourceDigest::parse("é".repeat(32).as_str()), None);
+        let version = VersionId::of(["ab", "c"]);
+        assert_eq!(VersionId::parse(&version.to_string()), Some(version));
+        assert_ne!(version, VersionId::of(["a", "bc"]));
+        assert!(version.to_string().starts_with(&version.short()));
     }
 }

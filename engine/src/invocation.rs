@@ -72,6 +72,13 @@ impl<'a> InvocationBuilder<'a> {
         self
     }
 
+    /// Lets what it invokes be the versions that it was created against, whatever their names
+    /// mean now. A name that it did not mention then is refused.
+    pub const fn pinned(mut self) -> Self {
+        self.options.pinned = true;
+        self
+    }
+
     /// Receives what happens while the run lasts. Called from the run; must not block.
     pub fn on_event(mut self, sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
         self.options.events = Some(Arc::new(sink));

@@ -18,7 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::grants::{Granted, Target};
 use crate::host::approval::{Admitted, Slot};
 use crate::host::workflows::Workflows;
-use crate::id::{RunId, SourceDigest};
+use crate::id::{RunId, SourceDigest, VersionId, WorkflowName};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::record::Records;
@@ -28,7 +28,7 @@ use crate::sandbox::{EventSink, Instance, Output, RunContext, Runtime, Tape, lim
 use crate::schema::Validator;
 use crate::search::MAX_HITS;
 use crate::tools::{CallContext, Registry, ToolInfo};
-use crate::workflow::{Hit, Workflow};
+use crate::workflow::{Deletion, Hit, Version, Workflow};
 
 /// How a root run is to be run.
 #[derive(Clone)]
@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) seed: Option<u64>,
     pub(crate) events: Option<EventSink>,
     pub(crate) grants: Granted,
+    /// Whether what it invokes are the versions that it was created against.
+    pub(crate) pinned: bool,
 }
 
 /// Where a run takes place, and what it may reach from there.
@@ -103,6 +105,9 @@ impl Invoker {
         let reach =
             Reach { runtime: Arc::clone(&runtime), grants: options.grants, slot: admitted.slot() };
         let mut opened = self.open(program, arguments, budget, None, seed, events, reach);
+        if options.pinned {
+            opened.pin(&workflow);
+        }
         let work = self.sandbox(&runtime, &workflow, &opened);
         let outcome = within_wall_time(&opened.context.budget, work).await;
         Ok(opened.close(outcome))
@@ -110,9 +115,25 @@ impl Invoker {
 
     /// All workflows that may be run, by name.
     pub(crate) async fn list(&self, grants: &Granted) -> Result<Vec<Workflow>> {
+        self.list_after(grants, None, usize::MAX).await
+    }
+
+    /// The first of them after a name.
+    pub(crate) async fn list_after(
+        &self,
+        grants: &Granted,
+        after: Option<&WorkflowName>,
+        limit: usize,
+    ) -> Result<Vec<Workflow>> {
         let library = self.catalog.library.as_ref();
-        let all = library.list().await?;
-        keep_visible(grants, library, &self.tools, all, |workflow| workflow).await
+        if grants.is_everything() {
+            return library.list(after, limit).await;
+        }
+        let all = library.list(after, usize::MAX).await?;
+        let mut found =
+            keep_visible(grants, library, &self.tools, all, |workflow| workflow).await?;
+        found.truncate(limit);
+        Ok(found)
     }
 
     /// The workflows that answer a question and may be run, best first.
@@ -152,9 +173,13 @@ impl Invoker {
         name: &str,
         arguments: Json,
         seed: u64,
+        pinned: bool,
     ) -> Result<Run> {
         check_size(&arguments, caller.budget.limits())?;
-        let workflow = self.catalog.resolve(name).await?;
+        let workflow = match &caller.pins {
+            Some(pins) => self.catalog.pinned(pins, name).await?,
+            None => self.catalog.resolve(name).await?,
+        };
         self.validators.get(&workflow)?.check(&arguments)?;
         let runtime = self.runtimes.choose(&workflow.analysis.uses.packages).await?;
         let budget = caller.budget.child()?;
@@ -168,6 +193,9 @@ impl Invoker {
         };
         let mut opened = self.open(program, arguments, budget, parent, Some(seed), events, reach);
         caller.tape.nested(opened.context.run);
+        if pinned || caller.pins.is_some() {
+            opened.pin(&workflow);
+        }
         let outcome = self.sandbox(&runtime, &workflow, &opened).await;
         Ok(opened.close(outcome))
     }
@@ -191,6 +219,8 @@ impl Invoker {
             tenant: self.catalog.tenant.clone(),
             workflow: program.workflow.map(|workflow| workflow.name.to_string()),
             digest: program.digest,
+            version: program.workflow.map(|workflow| workflow.version),
+            pinned: false,
             arguments,
             seed: seed.unwrap_or_else(|| entropy.next_u64()),
             depth: budget.depth(),
@@ -211,6 +241,7 @@ impl Invoker {
             budget,
             events,
             tools: self.tools.clone(),
+            pins: None,
             workflows: Arc::new(Reentry(Arc::clone(self))),
             artifacts: Arc::clone(&self.artifacts),
             nested: AtomicU64::new(0),
@@ -286,6 +317,16 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// What the workflow invokes are the versions that it was created against.
+    fn pin(&mut self, workflow: &Workflow) {
+        if let (Some(context), Some(invocation)) =
+            (Arc::get_mut(&mut self.context), &mut self.invocation)
+        {
+            context.pins = Some(workflow.invokes.clone().into());
+            invocation.pinned = true;
+        }
+    }
+
     fn arguments(&self) -> Json {
         self.invocation.as_ref().map_or_else(Json::empty_object, |open| open.arguments.clone())
     }
@@ -360,8 +401,16 @@ impl Workflows for Reentry {
         self.0.search(&caller.grants, query, limit as usize).await
     }
 
-    async fn delete(&self, name: &str) -> Result<bool> {
-        self.0.catalog.delete(name).await
+    async fn delete(&self, name: &str, if_unused: bool) -> Result<Deletion> {
+        self.0.catalog.delete(name, if_unused).await
+    }
+
+    async fn history(&self, name: &str) -> Result<Vec<Version>> {
+        self.0.catalog.history(name).await
+    }
+
+    async fn restore(&self, name: &str, version: &str) -> Result<Workflow> {
+        self.0.catalog.restore(name, version).await
     }
 
     async fn invoke(
@@ -370,8 +419,9 @@ impl Workflows for Reentry {
         name: &str,
         arguments: Json,
         seed: u64,
+        pinned: bool,
     ) -> Result<Json> {
-        let run = Box::pin(self.0.invoke_nested(caller, name, arguments, seed)).await?;
+        let run = Box::pin(self.0.invoke_nested(caller, name, arguments, seed, pinned)).await?;
         match run.outcome {
             Outcome::Value(value) => Ok(value.json),
             Outcome::Failure(failure) => Err(nested_error(name, run.invocation.id, failure)),
@@ -408,7 +458,7 @@ fn nested_error(name: &str, run: RunId, failure: Failure) -> Error {
 
 /// Compiled signatures of the workflows that were run lately.
 #[derive(Default)]
-pub(crate) struct Validators(Mutex<HashMap<SourceDigest, Arc<Validator>>>);
+pub(crate) struct Validators(Mutex<HashMap<VersionId, Arc<Validator>>>);
 
 impl Validators {
     /// More than a tenant runs in an hour; beyond it the cache starts anew.
@@ -417,7 +467,7 @@ impl Validators {
     fn get(&self, workflow: &Workflow) -> Result<Arc<Validator>> {
         let cached = |this: &Self| {
             let validators = this.0.lock().unwrap_or_else(PoisonError::into_inner);
-            validators.get(&workflow.digest).cloned()
+            validators.get(&workflow.version).cloned()
         };
         if let Some(validator) = cached(self) {
             return Ok(validator);
@@ -432,7 +482,7 @@ impl Validators {
         if validators.len() >= Self::CAPACITY {
             validators.clear();
         }
-        validators.insert(workflow.digest, Arc::clone(&validator));
+        validators.insert(workflow.version, Arc::clone(&validator));
         Ok(validator)
     }
 }

@@ -41,6 +41,7 @@ mod host;
 mod sandbox;
 mod runtimes;
 mod catalog;
+mod exchange;
 mod invoke;
 pub mod replay;
 mod invocation;
@@ -54,9 +55,9 @@ pub mod serve;
 #[cfg(all(feature = "cli", feature = "fastembed", feature = "lancedb", feature = "server"))]
 pub mod cli;
 
-pub use catalog::{ImportAction, Imported};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Blame, Code, Error, Result};
+pub use exchange::{ImportAction, Imported};
 pub use grants::{Grants, LiveGrants};
 pub use invocation::InvocationBuilder;
 pub use json::Json;

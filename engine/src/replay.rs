@@ -189,6 +189,7 @@ fn context(
         events: None,
         // Nobody is there to be asked, should the tape ever fail to answer.
         tools: Registry::empty(),
+        pins: None,
         workflows: Arc::new(Denied),
         artifacts: Arc::new(Shelf::new(
             Arc::new(Denied),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Code;
-use crate::id::{RunId, SourceDigest, TenantId};
+use crate::id::{RunId, SourceDigest, TenantId, VersionId};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::recording::Recorded;
@@ -22,6 +22,10 @@ pub struct Invocation {
     pub workflow: Option<String>,
     /// Of the source that was run.
     pub digest: SourceDigest,
+    /// The workflow's version; `None` for agent code.
+    pub version: Option<VersionId>,
+    /// Whether what it invokes are the versions that it was created against.
+    pub pinned: bool,
     /// The keyword arguments: an object.
     pub arguments: Json,
     /// Of `random`, `uuid` and `secrets`.

@@ -70,19 +70,13 @@ pub fn similarity(a: &Vector, b: &Vector) -> f32 {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::id::{SourceDigest, WorkflowName};
+    use crate::id::WorkflowName;
     use crate::json::Json;
     use crate::workflow::{Analysis, Parameter};
 
     fn workflow(name: &str) -> Workflow {
-        Workflow {
-            name: WorkflowName::new(name).unwrap(),
-            description: "Fetch JSON from a URL".to_owned(),
-            source: "".into(),
-            digest: SourceDigest::of(""),
-            analysis: Analysis::default(),
-            created_at: Timestamp::default(),
-        }
+        let (name, at) = (WorkflowName::new(name).unwrap(), Timestamp::default());
+        Workflow::new(name, "", "Fetch JSON from a URL", Analysis::default(), at)
     }
 
     #[test]

@@ -6,8 +6,9 @@ mod grants;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::catalog::{Imported, NewWorkflow};
+use crate::catalog::NewWorkflow;
 use crate::error::{Error, Result};
+use crate::exchange::Imported;
 use crate::grants::{Granted, LiveGrants};
 use crate::id::{RunId, TenantId, WorkflowName, quoted};
 use crate::invocation::InvocationBuilder;
@@ -17,7 +18,7 @@ use crate::limits::Limits;
 use crate::replay::{self, Replay};
 use crate::run::Run;
 use crate::session::Session;
-use crate::workflow::{Analysis, Hit, Version, Workflow};
+use crate::workflow::{Analysis, Deletion, Graph, Hit, Version, Workflow};
 
 /// One tenant's library, tools, artifacts and runs. Cheap to clone.
 #[derive(Clone)]
@@ -82,6 +83,28 @@ impl Tenant {
         self.invoker.list(&Granted::only(&self.grants)).await
     }
 
+    /// The first `limit` workflows after a name, or of all, by name: a page of them.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if `after` is no name,
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the library cannot be read.
+    pub async fn workflows_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Workflow>> {
+        let after = after.map(WorkflowName::new).transpose()?;
+        self.invoker.list_after(&Granted::only(&self.grants), after.as_ref(), limit).await
+    }
+
+    /// Who invokes whom.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the library cannot be read.
+    pub async fn graph(&self) -> Result<Graph> {
+        self.invoker.catalog.library.graph().await
+    }
+
     /// The workflows that answer a question, best first.
     ///
     /// # Errors
@@ -91,12 +114,23 @@ impl Tenant {
         self.invoker.search(&Granted::only(&self.grants), query, limit).await
     }
 
-    /// Deletes a workflow; false if there was none. Its history remains.
+    /// Deletes a workflow, and says which others invoke it and cannot any more. Its history
+    /// remains.
     ///
     /// # Errors
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if that is no name.
-    pub async fn delete_workflow(&self, name: &str) -> Result<bool> {
-        self.invoker.catalog.delete(name).await
+    pub async fn delete_workflow(&self, name: &str) -> Result<Deletion> {
+        self.invoker.catalog.delete(name, false).await
+    }
+
+    /// Deletes a workflow that no other invokes by name. One that is created at the same
+    /// moment may be overlooked.
+    ///
+    /// # Errors
+    /// [`Code::Conflict`](crate::error::Code::Conflict) if others do, which its details name,
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if that is no name.
+    pub async fn delete_unused_workflow(&self, name: &str) -> Result<Deletion> {
+        self.invoker.catalog.delete(name, true).await
     }
 
     /// Everything that a name has meant, the newest first.
@@ -104,11 +138,18 @@ impl Tenant {
     /// # Errors
     /// [`Code::NotFound`](crate::error::Code::NotFound) if it never meant anything.
     pub async fn history(&self, name: &str) -> Result<Vec<Version>> {
-        let history = self.invoker.catalog.library.history(&WorkflowName::new(name)?).await?;
-        if history.is_empty() {
-            return Err(Error::not_found(format!("there never was a workflow {}", quoted(name))));
-        }
-        Ok(history)
+        self.invoker.catalog.history(name).await
+    }
+
+    /// Makes a name mean again what it meant as that version, of which the first digits
+    /// suffice. What it means now goes into the history.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound) if it never was that version,
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if the digits fit several,
+    /// [`Code::Conflict`](crate::error::Code::Conflict) if somebody else changes it meanwhile.
+    pub async fn restore_workflow(&self, name: &str, version: &str) -> Result<Workflow> {
+        self.invoker.catalog.restore(name, version).await
     }
 
     /// Makes the library agree with a folder of `.py` files, and reports on each.
@@ -122,6 +163,18 @@ impl Tenant {
         progress: impl Fn(usize, usize, &Path) + Sync,
     ) -> Result<Vec<Imported>> {
         self.invoker.catalog.import(directory, &progress).await
+    }
+
+    /// Writes the library into a folder: a `.py` file for each workflow, and one manifest.
+    /// The same library gives the same bytes, wherever and whenever. `.py` files of other
+    /// names that are there are removed if the folder holds an export already; a folder that
+    /// holds anything else is refused.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if the folder holds
+    /// something else, or cannot be written.
+    pub async fn export(&self, directory: &Path) -> Result<usize> {
+        self.invoker.catalog.export(directory).await
     }
 
     /// Runs a workflow with the engine's limits.
@@ -148,7 +201,7 @@ impl Tenant {
 
     fn options(&self) -> Options {
         let grants = Granted::only(&self.grants);
-        Options { limits: self.limits.clone(), seed: None, events: None, grants }
+        Options { limits: self.limits.clone(), seed: None, events: None, grants, pinned: false }
     }
 
     /// The newest run records, the newest first.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::id::{SourceDigest, WorkflowName};
+use crate::id::{SourceDigest, VersionId, WorkflowName};
 use crate::json::Json;
 
 /// A saved workflow. Immutable: to change one, delete it and create it anew.
@@ -17,10 +17,75 @@ pub struct Workflow {
     pub source: Arc<str>,
     /// Of the source.
     pub digest: SourceDigest,
+    /// Of source, description and schema: what the name points to.
+    pub version: VersionId,
+    /// What the source invokes by name, and what those names meant when this was created.
+    pub invokes: Vec<Pin>,
     /// What the source says about itself.
     pub analysis: Analysis,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+impl Workflow {
+    /// A workflow with the digests that follow from its content; it invokes nothing yet.
+    #[must_use]
+    pub fn new(
+        name: WorkflowName,
+        source: impl Into<Arc<str>>,
+        description: impl Into<String>,
+        analysis: Analysis,
+        created_at: Timestamp,
+    ) -> Self {
+        let (source, description) = (source.into(), description.into());
+        Self {
+            digest: SourceDigest::of(&source),
+            version: Self::version_of(&source, &description, &analysis),
+            invokes: Vec::new(),
+            name,
+            description,
+            source,
+            analysis,
+            created_at,
+        }
+    }
+
+    /// The version that a source, a description and what the source says of its parameters
+    /// and its result make. Who created it, and when, is no part of it.
+    #[must_use]
+    pub fn version_of(source: &str, description: &str, analysis: &Analysis) -> VersionId {
+        let yes = |flag: bool| if flag { "yes" } else { "no" };
+        let signature = &analysis.signature;
+        let mut parts = vec![
+            source,
+            description,
+            &signature.text,
+            yes(signature.is_async),
+            yes(signature.accepts_unknown),
+            signature.returns.as_str(),
+            &signature.returns_description,
+        ];
+        for parameter in &signature.parameters {
+            parts.extend([
+                parameter.name.as_str(),
+                parameter.schema.as_str(),
+                yes(parameter.required),
+                yes(parameter.default.is_some()),
+                parameter.default.as_ref().map_or("", Json::as_str),
+                &parameter.description,
+            ]);
+        }
+        VersionId::of(parts)
+    }
+}
+
+/// A workflow that another one invokes by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The name.
+    pub name: WorkflowName,
+    /// What it meant when the other one was created; `None` if nothing.
+    pub version: Option<VersionId>,
 }
 
 /// What a source says about itself, found without running it.
@@ -137,4 +202,48 @@ pub struct Version {
     pub workflow: Workflow,
     /// When it was deleted; `None` for what the name means now.
     pub deleted_at: Option<Timestamp>,
+}
+
+/// What a workflow invokes: a node of the graph of who calls whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Links {
+    /// Who invokes.
+    pub name: WorkflowName,
+    /// What that name means now.
+    pub version: VersionId,
+    /// Whom.
+    pub invokes: Vec<Pin>,
+}
+
+/// What deleting a workflow did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Deletion {
+    /// Whether there was one of that name.
+    pub existed: bool,
+    /// The workflows that invoke it by name, and cannot any more.
+    pub broken: Vec<WorkflowName>,
+}
+
+/// Who invokes whom in a library: every workflow, and what each name it invokes means now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graph {
+    /// By name.
+    pub workflows: Vec<Links>,
+}
+
+impl Graph {
+    /// What a name means now; `None` if nothing.
+    #[must_use]
+    pub fn version(&self, name: &WorkflowName) -> Option<VersionId> {
+        let found = self.workflows.binary_search_by(|links| links.name.cmp(name));
+        found.ok().and_then(|at| self.workflows.get(at)).map(|links| links.version)
+    }
+
+    /// The workflows that invoke that name, themselves excepted.
+    pub fn callers<'a>(&'a self, name: &'a WorkflowName) -> impl Iterator<Item = &'a WorkflowName> {
+        let invokes = |links: &&Links| {
+            links.name != *name && links.invokes.iter().any(|pin| pin.name == *name)
+        };
+        self.workflows.iter().filter(invokes).map(|links| &links.name)
+    }
 }

@@ -105,15 +105,23 @@ impl workflows::HostWithStore<Host> for HasSelf<Host> {
         Ok(Ok(Vec::new()))
     }
 
-    async fn delete(_: Caller<'_>, _: String) -> Answer<bool> {
-        Ok(Ok(false))
+    async fn delete(_: Caller<'_>, _: String, _: bool) -> Answer<workflows::Deletion> {
+        Ok(Ok(workflows::Deletion { existed: false, broken: Vec::new() }))
     }
 
-    async fn invoke(_: Caller<'_>, _: String, _: String) -> Answer<String> {
+    async fn history(_: Caller<'_>, _: String) -> Answer<Vec<workflows::Creation>> {
+        Ok(Ok(Vec::new()))
+    }
+
+    async fn restore(_: Caller<'_>, _: String, _: String) -> Answer<workflows::Workflow> {
         refuse("library")
     }
 
-    async fn start_invoke(_: Caller<'_>, _: String, _: String) -> Answer<calls::CallId> {
+    async fn invoke(_: Caller<'_>, _: String, _: String, _: bool) -> Answer<String> {
+        refuse("library")
+    }
+
+    async fn start_invoke(_: Caller<'_>, _: String, _: String, _: bool) -> Answer<calls::CallId> {
         refuse("library")
     }
 }

@@ -77,6 +77,16 @@ class InvalidResultError(RepertoireError, TypeError, ValueError):
     code = "invalid-result"
 
 
+class ConflictError(RepertoireError):
+    """Others depend on it, or somebody else has changed it meanwhile."""
+
+    code = "conflict"
+
+
+class BrokenWorkflowsWarning(UserWarning):
+    """A workflow was deleted that others invoke."""
+
+
 class DeniedError(RepertoireError, PermissionError):
     """The caller holds no grant for this."""
 

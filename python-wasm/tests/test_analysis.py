@@ -178,10 +178,11 @@ class Uses(unittest.TestCase):
             "def run():\n    tools.curl.get(url='x').strip()\n    tools.curl()\n    tools.a.b.call_async()\n    tools.c.call_async\n"
             "    getattr(tools, 'd')()\n    tools['e'].f()\n    tools.list(); tools.search('x'); tools.g.list()\n"
             "    workflows.invoke('one', a=1); workflows.invoke_async('two'); workflows.three(a=1); workflows.get('four')\n"
+            "    workflows.pinned.five(); workflows.pinned.invoke('six'); workflows.history('seven'); workflows.pinned\n"
             "    workflows.invoke(name)\n    artifacts.save('x', 1); artifacts.load(name='y'); artifacts.list()"
         ).uses
         self.assertEqual(found.tools, ["a.b", "c", "curl", "curl.get", "d", "e.f", "g"])
-        self.assertEqual(found.workflows, ["one", "three", "two"])
+        self.assertEqual(found.workflows, ["five", "one", "six", "three", "two"])
         self.assertEqual(found.artifacts, ["x", "y"])
 
 

@@ -271,7 +271,7 @@ async fn what_is_not_there() {
     assert_eq!(error.code(), Code::NotFound);
     assert!(error.message().contains("fetch_json?"), "{error}");
     assert_eq!(tenant.invoke("zzz", json!({})).await.unwrap_err().code(), Code::NotFound);
-    assert!(!tenant.delete_workflow("zzz").await.unwrap());
+    assert!(!tenant.delete_workflow("zzz").await.unwrap().existed);
     assert_eq!(tenant.history("zzz").await.unwrap_err().code(), Code::NotFound);
     let empty = Json::empty_object();
     let error = tenant.call_tool("tset", "echo", &empty).await.unwrap_err();

@@ -283,7 +283,7 @@ async fn what_is_cached_is_nobody_elses() {
         tenant.add_workflow("same", source, "The same").await.unwrap();
         assert_eq!(value(tenant, "same", json!({})).await, 6);
     }
-    assert!(other.delete_workflow("same").await.unwrap());
+    assert!(other.delete_workflow("same").await.unwrap().existed);
     assert_eq!(value(&bench.tenant, "same", json!({"n": 4})).await, 8);
     assert_eq!(other.invoke("same", json!({})).await.unwrap_err().code().as_str(), "not-found");
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use repertoire_tests::repository;
 
 /// The modules in the order of `lib.rs`: each may use those before it.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "error",
     "json",
     "clock",
@@ -36,6 +36,7 @@ const ORDER: [&str; 29] = [
     "runtimes",
     "analysis",
     "catalog",
+    "exchange",
     "invoke",
     "replay",
 ];
@@ -69,6 +70,7 @@ const DOORS: [(&[&str], &[&str]); 9] = [
             "lance/",
             "library/lance.rs",
             "library/schema.rs",
+            "library/upgrade.rs",
             "artifacts/lance.rs",
             "record/lance.rs",
         ],

@@ -70,8 +70,8 @@ async fn create_get_list_delete(engine: Engine) {
     }
     assert_eq!(tenant.workflow("double").await.unwrap(), created);
 
-    assert!(tenant.delete_workflow("double").await.unwrap());
-    assert!(!tenant.delete_workflow("double").await.unwrap());
+    assert!(tenant.delete_workflow("double").await.unwrap().existed);
+    assert!(!tenant.delete_workflow("double").await.unwrap().existed);
     assert_eq!(tenant.workflow("double").await.unwrap_err().code(), Code::NotFound);
     assert_eq!(tenant.invoke("double", json!({})).await.unwrap_err().code(), Code::NotFound);
     tenant.add_workflow("double", "def run(): return 'new'", "").await.unwrap();
@@ -359,7 +359,7 @@ async fn search_finds_by_meaning() {
     let code = "hit = workflows.search('grab JSON from a web address', limit=1)[0]; [hit.name, hit['score'] > 0.2]";
     let run = tenant.session().run(code).await.unwrap();
     assert_eq!(run.value().unwrap().as_str().replace(' ', ""), r#"["fetch_json",true]"#);
-    assert!(tenant.delete_workflow("fetch_json").await.unwrap());
+    assert!(tenant.delete_workflow("fetch_json").await.unwrap().existed);
     let hits = tenant.search("grab JSON from a web address", 10).await.unwrap();
     assert!(hits.iter().all(|hit| hit.workflow.name.as_str() != "fetch_json"));
 }

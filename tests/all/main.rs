@@ -15,9 +15,13 @@ mod cli;
 mod concurrency;
 #[cfg(feature = "full")]
 mod disk;
+#[cfg(feature = "full")]
+mod durable;
 mod docs;
 mod events;
 mod examples;
+#[cfg(feature = "full")]
+mod format;
 mod hostile;
 mod input;
 mod isolation;
@@ -39,3 +43,4 @@ mod tool_docs;
 #[cfg(feature = "full")]
 mod tool_figures;
 mod tools;
+mod versions;

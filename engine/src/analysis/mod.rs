@@ -97,6 +97,7 @@ fn incapable(
         budget: Arc::clone(budget),
         events: None,
         tools: Registry::empty(),
+        pins: None,
         workflows: Arc::new(Denied),
         nested: AtomicU64::new(0),
         artifacts: Arc::new(Shelf::new(

@@ -78,6 +78,12 @@ impl Content {
             Self::Binary(bytes) => bytes,
         }
     }
+
+    /// SHA-256 of those bytes, in lower-case hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        sha256_hex(self.as_bytes())
+    }
 }
 
 pub(crate) const JSON: &str = "json";

@@ -14,6 +14,7 @@ use crate::embed::fastembed::FastEmbedder;
 use crate::error::{Error, Result};
 use crate::images::Images;
 use crate::sandbox::{DEFAULT_MAX_INSTANCES, Runtime, RuntimeOptions};
+use crate::storage::lance::LanceStorage;
 use crate::tools::secrets::SecretMap;
 use crate::tools::{Registry, ToolOptions};
 use crate::{Engine, Tenant};
@@ -57,13 +58,13 @@ impl App {
 
     async fn open(&self) -> Result<Engine> {
         let settings = &self.settings;
-        let data = settings.data()?;
+        let storage = LanceStorage::new(settings.data()?).durability(settings.durability()?);
         // The component is loaded on another thread while the tools are read on this one.
         let runtime = self.runtime();
         let (runtime, tools) = tokio::try_join!(runtime, async { self.tools() })?;
         let engine = Engine::builder()
             .runtime(runtime)
-            .data(data)
+            .storage(Arc::new(storage))
             .embedder(self.embedder())
             .tools(tools)
             .limits(settings.limits())

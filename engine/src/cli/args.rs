@@ -119,6 +119,31 @@ Examples:
   repertoire bench --filter trivial --seconds 5
   repertoire bench --json > figures.json")]
     Bench(Bench),
+    /// Check the data directory, and say what is wrong with it
+    #[command(after_help = "\
+Everything is read, and nothing changed. Exit status 1 if something is damaged. A table whose newest
+version is damaged is opened at the version before it when it is next used; what was set aside
+stays in the tenant's folder quarantine/.")]
+    Doctor,
+    /// Write the tenant's workflows into a folder: .py files and one manifest
+    #[command(after_help = "\
+The same library gives the same bytes, so that a folder under version control shows what changed.
+Artifacts, run records and the history are not part of it.
+
+Examples:
+  repertoire export library/
+  repertoire --tenant other import library/")]
+    Export {
+        /// The folder: a new one, or one with an earlier export
+        directory: PathBuf,
+    },
+    /// Make the tenant's workflows agree with an exported folder
+    #[command(after_help = "\
+Files that have not changed do nothing. Workflows without a file are left alone.")]
+    Import {
+        /// The folder
+        directory: PathBuf,
+    },
     /// Whose libraries there are
     #[command(subcommand)]
     Tenants(Tenants),
@@ -167,6 +192,9 @@ pub(super) struct Run {
     pub(super) arguments: Arguments,
     #[command(flatten)]
     pub(super) limits: LimitFlags,
+    /// Let it invoke the versions that it was created against, whatever their names mean now
+    #[arg(long)]
+    pub(super) pinned: bool,
     /// Print a result that is a string without quotes
     #[arg(long, short, conflicts_with = "json", help_heading = "Output")]
     pub(super) raw: bool,
@@ -277,9 +305,14 @@ Example:
         limit: usize,
     },
     /// Delete a workflow. It stays in its history
+    #[command(after_help = "\
+Workflows that invoke it by name are broken then, and named. `workflows restore` takes it back.")]
     Delete {
         /// Its name
         name: String,
+        /// Refuse if other workflows invoke it by name
+        #[arg(long)]
+        if_unused: bool,
     },
     /// Make the library agree with a folder of .py files
     #[command(after_help = "\
@@ -306,6 +339,21 @@ Example:
         /// The name
         name: String,
     },
+    /// Make a name mean again what it meant as an earlier version
+    #[command(after_help = "\
+What the name means now goes into its history.
+
+Examples:
+  repertoire workflows history fetch_json
+  repertoire workflows restore fetch_json 3f9a0c")]
+    Restore {
+        /// The name
+        name: String,
+        /// The version, or its first digits, as `workflows history` shows them
+        version: String,
+    },
+    /// Show which workflows invoke which
+    Graph,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,6 @@ pub(super) async fn mcp(app: &App, given: Mcp) -> Result<Exit> {
     for name in &given.expose {
         tenant.workflow(name).await?; // Said now, rather than when the agent lists its tools.
     }
-    Server::new(tenant, given.expose).serve_stdio().await?;
+    Box::pin(Server::new(tenant, given.expose).serve_stdio()).await?;
     Ok(Exit::Done)
 }

@@ -15,6 +15,7 @@ mod app;
 mod run;
 mod exec;
 mod workflows;
+mod versions;
 mod tools;
 mod artifacts;
 mod capabilities;
@@ -22,6 +23,8 @@ mod runs;
 mod runtime;
 mod tenants;
 mod mcp;
+mod exchange;
+mod doctor;
 mod config;
 mod completions;
 mod demo;
@@ -216,6 +219,9 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit> {
         Command::Runs(command) => runs::dispatch(app, command).await,
         Command::Tenants(command) => tenants::dispatch(app, command).await,
         Command::Mcp(given) => Box::pin(mcp::mcp(app, given)).await,
+        Command::Doctor => doctor::doctor(app).await,
+        Command::Export { directory } => exchange::export(app, &directory).await,
+        Command::Import { directory } => workflows::import(app, &directory).await,
         // Done without an engine, in `execute`.
         Command::Config | Command::Completions { .. } => Ok(Exit::Done),
     }

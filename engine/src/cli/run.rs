@@ -20,6 +20,9 @@ pub(super) async fn run(app: &App, given: Arguments) -> Result<Exit> {
     if let Some(seed) = given.limits.seed {
         invocation = invocation.seed(seed);
     }
+    if given.pinned {
+        invocation = invocation.pinned();
+    }
     let run = invocation.run().await;
     live.finish();
     show(&app.output, &run?, given.raw)

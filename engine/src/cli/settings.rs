@@ -16,9 +16,10 @@ use super::args::{Global, LimitFlags};
 use crate::artifacts::ArtifactLimits;
 use crate::error::{Error, Result};
 use crate::grants::{Decision, Grants, Rule};
-use crate::id::TenantId;
+use crate::id::{TenantId, quoted};
 use crate::limits::Limits;
 use crate::schema::nearest;
+use crate::storage::lance::Durability;
 
 use value::Kind;
 pub(super) use value::Value;
@@ -42,12 +43,13 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 27] = [
+const KEYS: [Key; 28] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
     key("tenant", "REPERTOIRE_TENANT", "--tenant", Kind::Text),
     key("log", "REPERTOIRE_LOG", "", Kind::Text),
+    key("storage.durability", "REPERTOIRE_DURABILITY", "", Kind::Text),
     key("runtime.component", "REPERTOIRE_COMPONENT", "--component", Kind::Path),
     key("runtime.cache", "REPERTOIRE_CACHE", "--cache", Kind::Path),
     key("runtime.images", "REPERTOIRE_IMAGES", "", Kind::Path),
@@ -157,6 +159,7 @@ impl Settings {
         };
         settings.tenant()?;
         settings.grants()?;
+        settings.durability()?;
         Ok(settings)
     }
 
@@ -249,6 +252,21 @@ impl Settings {
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if it is no tenant's name.
     pub(super) fn tenant(&self) -> Result<TenantId> {
         TenantId::new(self.text("tenant").unwrap_or("default"))
+    }
+
+    /// Whether what was saved is on disk before it is said to be saved.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if it is neither of the two.
+    pub(super) fn durability(&self) -> Result<Durability> {
+        match self.text("storage.durability") {
+            None | Some("sync") => Ok(Durability::Sync),
+            Some("none") => Ok(Durability::None),
+            Some(other) => Err(Error::invalid_argument(format!(
+                "the setting storage.durability is {}: write sync or none",
+                quoted(other)
+            ))),
+        }
     }
 
     /// A setting that is text.
@@ -371,6 +389,7 @@ fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)
         set("runtime.cache", Value::Path(cache.join("repertoire/compiled")));
     }
     set("tenant", Value::Text("default".to_owned()));
+    set("storage.durability", Value::Text("sync".to_owned()));
     set("log", Value::Text("warn".to_owned()));
     set("limits.fuel", Value::Count(limits.fuel));
     set("limits.memory_mib", Value::Count(limits.memory_bytes / MIB));

@@ -134,6 +134,7 @@ pub(super) struct Workflow<'a> {
     uses: Uses<'a>,
     warnings: Vec<Warning<'a>>,
     sha256: String,
+    version: String,
     created_at: String,
     /// In a history only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,6 +179,7 @@ impl<'a> From<&'a Saved> for Workflow<'a> {
                 .map(|w| Warning { code: &w.code, message: &w.message, line: w.line })
                 .collect(),
             sha256: saved.digest.to_string(),
+            version: saved.version.to_string(),
             created_at: saved.created_at.to_string(),
             deleted_at: None,
             source: None,

@@ -9,11 +9,10 @@ use super::args::Workflows;
 use super::output::{Output, Style};
 use super::progress::Files;
 use super::text::{self, Align, Table};
-use super::{Exit, capabilities, input, wire};
-use crate::catalog::{ImportAction, Imported};
-use crate::error::{Error, Result};
-use crate::id::quoted;
-use crate::workflow::{Hit, Version, Workflow};
+use super::{Exit, capabilities, input, versions, wire};
+use crate::error::Result;
+use crate::exchange::{ImportAction, Imported};
+use crate::workflow::{Hit, Workflow};
 
 /// How much of a description fits into a line.
 const SHOWN: usize = 72;
@@ -33,18 +32,27 @@ pub(super) async fn dispatch(app: &App, command: Workflows) -> Result<Exit> {
         Workflows::Search { query, limit } => {
             found(output, &app.tenant().await?.search(&query, limit).await?)
         }
-        Workflows::Delete { name } => {
-            if !app.tenant().await?.delete_workflow(&name).await? {
-                let name = quoted(&name);
-                return Err(Error::not_found(format!("there is no workflow {name} to delete")));
-            }
-            deleted(output, &name)
+        Workflows::Delete { name, if_unused } => {
+            let tenant = app.tenant().await?;
+            let deletion = if if_unused {
+                tenant.delete_unused_workflow(&name).await?
+            } else {
+                tenant.delete_workflow(&name).await?
+            };
+            versions::deleted(output, &name, &deletion)
         }
         Workflows::Import { directory } => import(app, &directory).await,
         Workflows::Capabilities { name } => {
             capabilities::show(output, app.tenant().await?, &name).await
         }
-        Workflows::History { name } => history(output, &app.tenant().await?.history(&name).await?),
+        Workflows::History { name } => {
+            versions::history(output, &app.tenant().await?.history(&name).await?)
+        }
+        Workflows::Restore { name, version } => {
+            let restored = app.tenant().await?.restore_workflow(&name, &version).await?;
+            versions::restored(output, &restored)
+        }
+        Workflows::Graph => versions::graph(output, &app.tenant().await?.graph().await?),
     }
 }
 
@@ -138,7 +146,7 @@ fn get(output: &Output, workflow: &Workflow, source_only: bool) -> Result<Exit> 
         }
     }
     table.row(["    created".to_owned(), workflow.created_at.to_string()]);
-    table.row(["    sha256".to_owned(), workflow.digest.to_string()]);
+    table.row(["    version".to_owned(), workflow.version.to_string()]);
     output.print(&format!("\n{}\n", table.render()))?;
     output.print_foreign(&format!("{}{line_break}", workflow.source))?;
     warn(output, workflow);
@@ -169,7 +177,7 @@ fn found(output: &Output, hits: &[Hit]) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn import(app: &App, directory: &Path) -> Result<Exit> {
+pub(super) async fn import(app: &App, directory: &Path) -> Result<Exit> {
     let tenant = app.tenant().await?;
     let bar = Files::new(&app.output);
     let report = tenant.import(directory, |done, all, path| bar.next(done, all, path)).await;
@@ -240,38 +248,4 @@ fn imported(output: &Output, directory: &Path, report: &[Imported]) -> Result<Ex
         count("unchanged"),
     ));
     Ok(exit)
-}
-
-fn history(output: &Output, versions: &[Version]) -> Result<Exit> {
-    #[derive(Serialize)]
-    struct Listing<'a> {
-        versions: Vec<wire::Workflow<'a>>,
-    }
-    if output.json {
-        let versions = versions.iter().map(|version| {
-            let mut answer = wire::Workflow::from(&version.workflow);
-            answer.deleted_at = version.deleted_at.map(|at| at.to_string());
-            answer.source = Some(&version.workflow.source);
-            answer
-        });
-        output.object(&Listing { versions: versions.collect() })?;
-        return Ok(Exit::Done);
-    }
-    let mut table = Table::new([
-        ("CREATED", Align::Left),
-        ("DELETED", Align::Left),
-        ("SHA256", Align::Left),
-        ("SIGNATURE", Align::Left),
-    ]);
-    for Version { workflow, deleted_at } in versions {
-        let digest = workflow.digest.to_string();
-        table.row([
-            workflow.created_at.to_string(),
-            deleted_at.map_or_else(|| "-".to_owned(), |at| at.to_string()),
-            digest.get(..12).unwrap_or(&digest).to_owned(),
-            workflow.analysis.signature.text.clone(),
-        ]);
-    }
-    output.print(&table.render())?;
-    Ok(Exit::Done)
 }

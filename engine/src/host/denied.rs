@@ -14,7 +14,7 @@ use crate::id::ArtifactName;
 use crate::json::Json;
 use crate::sandbox::RunContext;
 use crate::tools::{CallContext, Registry, ToolInfo};
-use crate::workflow::{Hit, Workflow};
+use crate::workflow::{Deletion, Hit, Version, Workflow};
 
 /// Refuses everything. A source is only parsed by analysis, never run; should
 /// it get the better of the parser, it finds nothing within reach. A replay is
@@ -43,11 +43,19 @@ impl Workflows for Denied {
         denied()
     }
 
-    async fn delete(&self, _: &str) -> Result<bool> {
+    async fn delete(&self, _: &str, _: bool) -> Result<Deletion> {
         denied()
     }
 
-    async fn invoke(&self, _: &RunContext, _: &str, _: Json, _: u64) -> Result<Json> {
+    async fn history(&self, _: &str) -> Result<Vec<Version>> {
+        denied()
+    }
+
+    async fn restore(&self, _: &str, _: &str) -> Result<Workflow> {
+        denied()
+    }
+
+    async fn invoke(&self, _: &RunContext, _: &str, _: Json, _: u64, _: bool) -> Result<Json> {
         denied()
     }
 

@@ -6,14 +6,17 @@
 //! - several processes may create the same table, or write to it, at once;
 //! - a write that was acknowledged survives a power cut;
 //! - a panic inside LanceDB is an error here;
-//! - a table whose newest manifest was torn by a power cut opens at the version before it;
+//! - a table whose newest version was torn by a power cut opens at the version before it;
 //! - small writes do not make it slower for ever: every so often they are compacted.
 
 pub(crate) mod columns;
 mod durable;
+mod integrity;
 mod lock;
+mod open;
 mod recovery;
 mod table;
+mod tidy;
 
 use std::any::Any;
 use std::fs::File;
@@ -21,14 +24,16 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
+pub(crate) use self::durable::create_dir;
 pub(crate) use self::table::{Table, column, equal, nearest_of, rows_of};
+use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 
 /// The file in a tenant's directory that says what the directory is. Without
@@ -39,16 +44,28 @@ pub(crate) const MARKER: &str = "tenant.json";
 const LOCK: &str = "lock";
 
 /// Where what is damaged is set aside, in a tenant's directory.
-const QUARANTINE: &str = "quarantine";
+pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// What one tenant's caches may take: manifests and file metadata, mostly. The
 /// defaults, seven GiB, are for a server that has one database.
 const METADATA_CACHE: usize = 32 << 20;
 const INDEX_CACHE: usize = 4 << 20;
 
+/// Whether a write is acknowledged before it has reached the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Not before: what was acknowledged survives a power cut.
+    #[default]
+    Sync,
+    /// Once the operating system has it: what was acknowledged survives the process, and a
+    /// power cut may take the last few seconds. Faster by what the disk needs to sync.
+    None,
+}
+
 /// One tenant's database.
 pub(crate) struct Database {
     dir: PathBuf,
+    durability: Durability,
     connection: OnceCell<lancedb::Connection>,
     background: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -56,7 +73,21 @@ pub(crate) struct Database {
 impl Database {
     /// The database in `dir`, an absolute path. Nothing is read yet.
     pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, connection: OnceCell::new(), background: Mutex::default() }
+        Self {
+            dir,
+            durability: Durability::default(),
+            connection: OnceCell::new(),
+            background: Mutex::default(),
+        }
+    }
+
+    pub(crate) const fn with_durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    const fn durability(&self) -> Durability {
+        self.durability
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -99,8 +130,8 @@ impl Database {
         )))
     }
 
-    /// Waits until no other process creates or recovers a table of this database.
-    async fn lock(&self) -> Result<File> {
+    /// Waits until no other process creates, recovers or upgrades a table of this database.
+    pub(crate) async fn lock(&self) -> Result<File> {
         let path = self.dir.join(LOCK);
         let acquired = tokio::task::spawn_blocking(move || lock::acquire(&path, lock::WAIT)).await;
         acquired.unwrap_or_else(|panic| {
@@ -124,6 +155,12 @@ impl Database {
             let _ = task.await;
         }
     }
+}
+
+/// That long ago.
+fn before(age: Duration) -> SystemTime {
+    let now = SystemClock.now().to_system_time();
+    now.checked_sub(age).unwrap_or(now)
 }
 
 /// Why LanceDB did not do it.

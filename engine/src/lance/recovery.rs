@@ -62,6 +62,48 @@ pub(super) fn set_damage_aside(table: &Path, quarantine: &Path, suspect: bool) -
     Ok(true)
 }
 
+/// Sets aside every manifest that is newer than `good`, because files that it names are damaged.
+pub(super) fn set_versions_aside(
+    table: &Path,
+    quarantine: &Path,
+    good: u64,
+    damaged: &[PathBuf],
+) -> Result<()> {
+    let unavailable = |error: io::Error| {
+        let what = format!("cannot recover the damaged table {}", table.display());
+        Error::unavailable(what).with_source(error)
+    };
+    let mut manifests = manifests(&table.join("_versions")).map_err(unavailable)?;
+    // The newest first: whoever is interrupted leaves a table with its newest versions missing.
+    manifests.sort_unstable_by_key(|(version, _)| std::cmp::Reverse(*version));
+    for (version, path) in manifests.into_iter().filter(|(version, _)| *version > good) {
+        let newest = Newest { path, version, has_older: true };
+        let aside = set_aside(table, &newest, quarantine).map_err(unavailable)?;
+        tracing::warn!(
+            damaged = ?damaged, version, kept_as = %aside.display(),
+            "files of a table's newest version are missing or cut, probably by a power cut; continuing with a version before it"
+        );
+    }
+    Ok(())
+}
+
+/// What LanceDB notes beside the manifests: the newest version, when it was committed.
+const HINT: &str = "latest_version_hint.json";
+
+/// A version that was committed and whose manifest is gone, with the newest one there is.
+pub(super) fn lost_version(table: &Path) -> Option<(u64, u64)> {
+    #[derive(serde::Deserialize)]
+    struct Hint {
+        version: u64,
+    }
+    let versions = table.join("_versions");
+    // First the hint: what is committed in between makes the newest newer, not the hint.
+    let hint = std::fs::read(versions.join(HINT)).ok()?;
+    let Hint { version } = serde_json::from_slice(&hint).ok()?;
+    let newest = newest(&versions).ok()??.version;
+    (version > newest).then_some((version, newest))
+}
+
 /// Whether the table's newest manifest is torn, or cannot even be read.
 pub(super) fn is_torn(table: &Path) -> bool {
     match newest(&table.join("_versions")) {
@@ -137,6 +179,11 @@ fn is_cut(path: &Path) -> io::Result<bool> {
 
 fn set_aside(table: &Path, newest: &Newest, quarantine: &Path) -> io::Result<PathBuf> {
     std::fs::create_dir_all(quarantine)?;
+    // It names what is about to go.
+    match std::fs::remove_file(table.join("_versions").join(HINT)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let table = table.file_stem().and_then(OsStr::to_str).unwrap_or("table");
     let mut attempt = 0_u32;
     loop {

@@ -6,24 +6,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use lancedb::DistanceType;
+use lancedb::expr::{col, is_in, lit};
 use lancedb::query::{QueryBase, Select};
 
-use super::schema::{self, COLUMNS, CREATION, Created, NAME, VECTOR};
-use super::{Library, taken};
+use super::schema::{self, COLUMNS, CREATION, Created, INVOKES, NAME, VECTOR, VERSION};
+use super::{Library, changed, taken};
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::embed::Vector;
 use crate::error::{Error, Result};
-use crate::id::WorkflowName;
+use crate::id::{VersionId, WorkflowName};
 use crate::lance::columns::rows;
 use crate::lance::{Database, Table, equal, nearest_of, rows_of};
 use crate::search::Candidate;
-use crate::workflow::{Version, Workflow};
+use crate::workflow::{Graph, Version, Workflow};
 
 /// The column that LanceDB adds to the answer of a vector search.
 const DISTANCE: &str = "_distance";
 
 /// A megabyte or two of them.
-const ROWS_PER_FILE: usize = 1024;
+pub(super) const ROWS_PER_FILE: usize = 1024;
 
 /// How many workflows are kept in memory: those that are run again and again.
 const REMEMBERED: usize = 64;
@@ -42,6 +43,18 @@ pub struct LanceLibrary {
 struct Remembered {
     version: u64,
     workflows: HashMap<WorkflowName, Workflow>,
+    names: Option<Arc<Names>>,
+}
+
+/// All names, in order.
+#[derive(Default)]
+struct Names(Vec<WorkflowName>);
+
+impl Names {
+    fn page(&self, after: Option<&WorkflowName>, limit: usize) -> Vec<WorkflowName> {
+        let from = after.map_or(0, |after| self.0.partition_point(|name| name <= after));
+        self.0.iter().skip(from).take(limit).cloned().collect()
+    }
 }
 
 impl LanceLibrary {
@@ -76,6 +89,52 @@ impl LanceLibrary {
         rows(&found).next().map(schema::read).transpose()
     }
 
+    /// Puts what a name means into the history. Before it goes: a crash in between leaves an
+    /// entry for what is still there, which `history` knows by its creation number.
+    async fn remember_deleted(&self, created: &Created, now: Timestamp) -> Result<()> {
+        let row = schema::deleted_row(self.history.schema(), created, now)?
+            .map_err(|error| self.history.malformed(error))?;
+        self.history.add(row).await
+    }
+
+    /// Reads everything there is, and says how many workflows are live.
+    ///
+    /// # Errors
+    /// If anything is damaged, or a name is there twice.
+    pub(crate) async fn examine(&self) -> Result<usize> {
+        let live = self.list(None, usize::MAX).await?;
+        for (one, next) in live.iter().zip(live.iter().skip(1)) {
+            if one.name == next.name {
+                return Err(Error::unavailable(format!(
+                    "the workflow {} is there twice",
+                    one.name
+                )));
+            }
+        }
+        let history = self.history.read(|query| Ok(rows_of(query))).await?;
+        for row in rows(&history) {
+            schema::read_deleted(row)?;
+        }
+        Ok(live.len())
+    }
+
+    /// All names, in order, as of the table's newest version.
+    async fn names(&self) -> Result<Arc<Names>> {
+        let Some(version) = self.workflows.version().await? else { return Ok(Arc::default()) };
+        if let Some(names) = self.remembered().at(version).names.clone() {
+            return Ok(names);
+        }
+        let columns = Select::columns(&[NAME]);
+        let found = self.workflows.read(|query| Ok(rows_of(query.select(columns)))).await?;
+        let mut names = rows(&found)
+            .map(|row| WorkflowName::new(row.text(NAME)?))
+            .collect::<Result<Vec<_>>>()?;
+        names.sort_unstable();
+        let names = Arc::new(Names(names));
+        self.remembered().at(version).names = Some(Arc::clone(&names));
+        Ok(names)
+    }
+
     fn check(&self, vector: &Vector) -> Result<()> {
         if vector.len() == self.dimensions {
             return Ok(());
@@ -90,39 +149,53 @@ impl LanceLibrary {
 
 impl Remembered {
     /// What is known at that version of the table; nothing if it is another than before.
-    fn at(&mut self, version: u64) -> &mut HashMap<WorkflowName, Workflow> {
+    fn at(&mut self, version: u64) -> &mut Self {
         if self.version != version {
-            self.workflows.clear();
-            self.version = version;
+            *self = Self { version, ..Self::default() };
         }
-        &mut self.workflows
+        self
     }
 }
 
 #[async_trait]
 impl Library for LanceLibrary {
-    async fn create(&self, workflow: &Workflow, vector: &Vector) -> Result<()> {
+    async fn save(
+        &self,
+        workflow: &Workflow,
+        vector: &Vector,
+        instead_of: Option<&VersionId>,
+    ) -> Result<()> {
         self.check(vector)?;
+        let name = &workflow.name;
         let created = Created { workflow: workflow.clone(), creation: SystemEntropy.next_u64() };
         let row = schema::live_row(self.workflows.schema(), &created, vector)?
             .map_err(|error| self.workflows.malformed(error))?;
-        // Whoever races for the name, in this process or another: the merge
-        // looks again before it commits, and inserts nothing if it lost.
-        if self.workflows.insert(NAME, row).await? == 0 {
-            return Err(taken(&workflow.name));
+        let Some(expected) = instead_of else {
+            // Whoever races for the name, in this process or another: the merge
+            // looks again before it commits, and inserts nothing if it lost.
+            return match self.workflows.insert(NAME, row).await? {
+                0 => Err(taken(name)),
+                _ => Ok(()),
+            };
+        };
+        let old = self.created(name).await?.filter(|old| old.workflow.version == *expected);
+        let Some(old) = old else { return Err(changed(name)) };
+        self.remember_deleted(&old, workflow.created_at).await?;
+        match self.workflows.replace_if(NAME, CREATION, old.creation, row).await? {
+            0 => Err(changed(name)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     async fn get(&self, name: &WorkflowName) -> Result<Option<Workflow>> {
         let Some(version) = self.workflows.version().await? else { return Ok(None) };
-        if let Some(workflow) = self.remembered().at(version).get(name) {
+        if let Some(workflow) = self.remembered().at(version).workflows.get(name) {
             return Ok(Some(workflow.clone()));
         }
         let Some(Created { workflow, .. }) = self.created(name).await? else { return Ok(None) };
         // It may be of a newer version than that, and is then forgotten a little early.
         let mut remembered = self.remembered();
-        let workflows = remembered.at(version);
+        let workflows = &mut remembered.at(version).workflows;
         if workflows.len() >= REMEMBERED {
             workflows.clear();
         }
@@ -130,16 +203,40 @@ impl Library for LanceLibrary {
         Ok(Some(workflow))
     }
 
-    async fn list(&self) -> Result<Vec<Workflow>> {
+    async fn list(&self, after: Option<&WorkflowName>, limit: usize) -> Result<Vec<Workflow>> {
+        let page = match (after, limit) {
+            (None, usize::MAX) => None,
+            _ => Some(self.names().await?.page(after, limit)),
+        };
+        if page.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Vec::new());
+        }
         let found = self
             .workflows
-            .read(|query| Ok(rows_of(query.select(Select::columns(&COLUMNS)))))
+            .read(|query| {
+                let query = query.select(Select::columns(&COLUMNS));
+                Ok(rows_of(match page {
+                    None => query,
+                    Some(names) => {
+                        let names = names.iter().map(|name| lit(name.as_str())).collect();
+                        query.only_if_expr(is_in(col(NAME), names))
+                    }
+                }))
+            })
             .await?;
         let mut workflows = rows(&found)
             .map(|row| schema::read(row).map(|created| created.workflow))
             .collect::<Result<Vec<_>>>()?;
         workflows.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(workflows)
+    }
+
+    async fn graph(&self) -> Result<Graph> {
+        let columns = Select::columns(&[NAME, VERSION, INVOKES]);
+        let found = self.workflows.read(|query| Ok(rows_of(query.select(columns)))).await?;
+        let mut workflows = rows(&found).map(schema::read_links).collect::<Result<Vec<_>>>()?;
+        workflows.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Graph { workflows })
     }
 
     async fn nearest(&self, query: &Vector, limit: usize) -> Result<Vec<Candidate>> {
@@ -174,11 +271,7 @@ impl Library for LanceLibrary {
 
     async fn delete(&self, name: &WorkflowName, now: Timestamp) -> Result<bool> {
         let Some(created) = self.created(name).await? else { return Ok(false) };
-        // History first: a crash in between leaves an entry for what is still
-        // there, which `history` knows by its creation number.
-        let row = schema::deleted_row(self.history.schema(), &created, now)?
-            .map_err(|error| self.history.malformed(error))?;
-        self.history.add(row).await?;
+        self.remember_deleted(&created, now).await?;
         // This creation, not what another process may have created under the name since.
         let this = equal(NAME, name.as_str()).and(equal(CREATION, created.creation));
         Ok(self.workflows.delete(this).await? > 0)

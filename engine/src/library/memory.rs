@@ -1,17 +1,18 @@
 //! A library that lives as long as the process.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Library, taken};
+use super::{Library, changed, taken};
 use crate::clock::Timestamp;
 use crate::embed::Vector;
 use crate::error::Result;
-use crate::id::WorkflowName;
+use crate::id::{VersionId, WorkflowName};
 use crate::search::{Candidate, similarity};
-use crate::workflow::{Version, Workflow};
+use crate::workflow::{Graph, Links, Version, Workflow};
 
 /// Workflows in memory: for embedders who keep them elsewhere, and for tests.
 #[derive(Debug, Default)]
@@ -39,14 +40,34 @@ impl MemoryLibrary {
     }
 }
 
+impl State {
+    /// Puts what a name means into the history; false if it means nothing.
+    fn retire(&mut self, name: &WorkflowName, now: Timestamp) -> bool {
+        let Some((workflow, _)) = self.live.remove(name) else { return false };
+        let version = Version { workflow, deleted_at: Some(now) };
+        self.deleted.entry(name.clone()).or_default().push(version);
+        true
+    }
+}
+
 #[async_trait]
 impl Library for MemoryLibrary {
-    async fn create(&self, workflow: &Workflow, vector: &Vector) -> Result<()> {
+    async fn save(
+        &self,
+        workflow: &Workflow,
+        vector: &Vector,
+        instead_of: Option<&VersionId>,
+    ) -> Result<()> {
         let mut state = self.state();
-        if state.live.contains_key(&workflow.name) {
-            return Err(taken(&workflow.name));
+        let name = &workflow.name;
+        match (state.live.get(name), instead_of) {
+            (Some(_), None) => return Err(taken(name)),
+            (Some((old, _)), Some(expected)) if old.version == *expected => {}
+            (_, Some(_)) => return Err(changed(name)),
+            (None, None) => {}
         }
-        state.live.insert(workflow.name.clone(), (workflow.clone(), vector.clone()));
+        state.retire(name, workflow.created_at);
+        state.live.insert(name.clone(), (workflow.clone(), vector.clone()));
         Ok(())
     }
 
@@ -54,8 +75,20 @@ impl Library for MemoryLibrary {
         Ok(self.state().live.get(name).map(|(workflow, _)| workflow.clone()))
     }
 
-    async fn list(&self) -> Result<Vec<Workflow>> {
-        Ok(self.state().live.values().map(|(workflow, _)| workflow.clone()).collect())
+    async fn list(&self, after: Option<&WorkflowName>, limit: usize) -> Result<Vec<Workflow>> {
+        let state = self.state();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let page = state.live.range::<WorkflowName, _>((from, Bound::Unbounded)).take(limit);
+        Ok(page.map(|(_, (workflow, _))| workflow.clone()).collect())
+    }
+
+    async fn graph(&self) -> Result<Graph> {
+        let links = |(workflow, _): &(Workflow, Vector)| Links {
+            name: workflow.name.clone(),
+            version: workflow.version,
+            invokes: workflow.invokes.clone(),
+        };
+        Ok(Graph { workflows: self.state().live.values().map(links).collect() })
     }
 
     async fn nearest(&self, query: &Vector, limit: usize) -> Result<Vec<Candidate>> {
@@ -74,11 +107,7 @@ impl Library for MemoryLibrary {
     }
 
     async fn delete(&self, name: &WorkflowName, now: Timestamp) -> Result<bool> {
-        let mut state = self.state();
-        let Some((workflow, _)) = state.live.remove(name) else { return Ok(false) };
-        let version = Version { workflow, deleted_at: Some(now) };
-        state.deleted.entry(name.clone()).or_default().push(version);
-        Ok(true)
+        Ok(self.state().retire(name, now))
     }
 
     async fn history(&self, name: &WorkflowName) -> Result<Vec<Version>> {

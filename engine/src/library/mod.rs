@@ -3,21 +3,24 @@
 pub mod folder;
 #[cfg(feature = "lancedb")]
 pub mod lance;
+pub mod manifest;
 pub mod memory;
 #[cfg(feature = "lancedb")]
 mod schema;
 #[cfg(test)]
 #[cfg(feature = "lancedb")]
 mod tests;
+#[cfg(feature = "lancedb")]
+pub(crate) mod upgrade;
 
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::embed::Vector;
-use crate::error::{Error, Result};
-use crate::id::WorkflowName;
+use crate::error::{Code, Error, Result};
+use crate::id::{VersionId, WorkflowName};
 use crate::search::Candidate;
-use crate::workflow::{Version, Workflow};
+use crate::workflow::{Graph, Version, Workflow};
 
 /// The largest source, in bytes: far more than anyone writes by hand, and
 /// little enough that a thousand of them are listed in one piece.
@@ -30,17 +33,28 @@ pub const MAX_SOURCE: usize = 1 << 20;
 /// everyone who asks afterwards.
 #[async_trait]
 pub trait Library: Send + Sync {
-    /// Saves a workflow and the vector that it is found by.
+    /// Saves a workflow and the vector that it is found by: under a name that means nothing
+    /// yet, or in the place of what the name means now, which goes into the history. Whoever
+    /// reads meanwhile sees the one or the other.
     ///
     /// # Errors
-    /// [`Code::AlreadyExists`](crate::error::Code::AlreadyExists) if the name is taken.
-    async fn create(&self, workflow: &Workflow, vector: &Vector) -> Result<()>;
+    /// [`Code::AlreadyExists`](crate::error::Code::AlreadyExists) if the name is taken,
+    /// [`Code::Conflict`](crate::error::Code::Conflict) if it does not mean `instead_of`.
+    async fn save(
+        &self,
+        workflow: &Workflow,
+        vector: &Vector,
+        instead_of: Option<&VersionId>,
+    ) -> Result<()>;
 
     /// The workflow of that name, if there is one.
     async fn get(&self, name: &WorkflowName) -> Result<Option<Workflow>>;
 
-    /// All workflows, by name.
-    async fn list(&self) -> Result<Vec<Workflow>>;
+    /// The first `limit` workflows after a name, or of all, by name.
+    async fn list(&self, after: Option<&WorkflowName>, limit: usize) -> Result<Vec<Workflow>>;
+
+    /// Who invokes whom, by name: what is known of all workflows without reading them whole.
+    async fn graph(&self) -> Result<Graph>;
 
     /// The `limit` workflows whose vectors are nearest to `query`, in any order.
     async fn nearest(&self, query: &Vector, limit: usize) -> Result<Vec<Candidate>>;
@@ -56,4 +70,13 @@ pub(crate) fn taken(name: &WorkflowName) -> Error {
     Error::already_exists(format!(
         "there is already a workflow {name}: workflows are immutable; delete it first, or choose another name"
     ))
+}
+
+pub(crate) fn changed(name: &WorkflowName) -> Error {
+    Error::new(
+        Code::Conflict,
+        format!(
+            "somebody else has changed what {name} means at the same time: look at it, and try again"
+        ),
+    )
 }

@@ -13,10 +13,10 @@ use super::memory::MemoryLibrary;
 use crate::clock::Timestamp;
 use crate::embed::Vector;
 use crate::error::{Code, Result};
-use crate::id::{SourceDigest, WorkflowName};
+use crate::id::WorkflowName;
 use crate::json::Json;
 use crate::lance::{Database, MARKER};
-use crate::workflow::{Analysis, Parameter, Raises, Signature, Uses, Warning, Workflow};
+use crate::workflow::{Analysis, Parameter, Pin, Raises, Signature, Uses, Warning, Workflow};
 
 const HOSTILE: &str = "O'Brien \\' `x` \"y\" 100%_ /* -- */ \n\0\u{1f600}";
 
@@ -34,24 +34,21 @@ fn workflow(name: &WorkflowName, text: &str, at: u64) -> Workflow {
         default,
         description: text.to_owned(),
     };
-    Workflow {
-        name: name.clone(),
-        description: text.to_owned(),
-        digest: SourceDigest::of(&source),
-        source: source.into(),
-        analysis: Analysis {
-            signature: Signature {
-                parameters: vec![parameter(None), parameter(Some(Json::null()))],
-                raises: vec![Raises { exception: "E".to_owned(), description: text.to_owned() }],
-                ..Signature::default()
-            },
-            docstring: text.to_owned(),
-            uses: Uses { tools: vec![text.to_owned()], ..Uses::default() },
-            warnings: vec![Warning { code: "c".to_owned(), message: text.to_owned(), line: 7 }],
-            ..Analysis::default()
+    let analysis = Analysis {
+        signature: Signature {
+            parameters: vec![parameter(None), parameter(Some(Json::null()))],
+            raises: vec![Raises { exception: "E".to_owned(), description: text.to_owned() }],
+            ..Signature::default()
         },
-        created_at: Timestamp::from_millis(at),
-    }
+        docstring: text.to_owned(),
+        uses: Uses { tools: vec![text.to_owned()], ..Uses::default() },
+        warnings: vec![Warning { code: "c".to_owned(), message: text.to_owned(), line: 7 }],
+        ..Analysis::default()
+    };
+    let workflow = Workflow::new(name.clone(), source, text, analysis, Timestamp::from_millis(at));
+    let pin = |name: &str, version| Pin { name: WorkflowName::new(name).unwrap(), version };
+    let invokes = vec![pin("a", Some(workflow.version)), pin("missing", None)];
+    Workflow { invokes, ..workflow }
 }
 
 fn vector(seed: u64) -> Vector {
@@ -71,6 +68,8 @@ fn code<T>(result: Result<T>) -> Result<T, Code> {
 #[derive(Debug, Clone)]
 enum Step {
     Create(usize, String),
+    Replace(usize, String, usize),
+    Page(usize, usize),
     Get(usize),
     List,
     Nearest(u64, usize),
@@ -82,6 +81,9 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (0..4_usize, any::<String>()).prop_map(|(name, text)| Step::Create(name, text)),
+        3 => (0..4_usize, any::<String>(), 0..3_usize)
+            .prop_map(|(name, text, expected)| Step::Replace(name, text, expected)),
+        1 => (0..5_usize, 0..4_usize).prop_map(|(after, limit)| Step::Page(after, limit)),
         2 => (0..4_usize).prop_map(Step::Get),
         1 => Just(Step::List),
         2 => (0..100_u64, 0..6_usize).prop_map(|(seed, limit)| Step::Nearest(seed, limit)),
@@ -102,15 +104,33 @@ async fn agree(steps: Vec<Step>) {
             Step::Create(at, text) => {
                 let workflow = workflow(&names[at], &text, now);
                 let vector = vector(now);
-                let ours = code(lance.create(&workflow, &vector).await);
-                assert_eq!(ours, code(memory.create(&workflow, &vector).await));
+                let ours = code(lance.save(&workflow, &vector, None).await);
+                assert_eq!(ours, code(memory.save(&workflow, &vector, None).await));
+            }
+            Step::Replace(at, text, expected) => {
+                let (workflow, vector) = (workflow(&names[at], &text, now), vector(now));
+                // What it means, what it meant once, or what it never meant.
+                let versions = memory.history(&names[at]).await.unwrap();
+                let versions: Vec<_> = versions.iter().map(|v| v.workflow.version).collect();
+                let version = versions.get(expected).copied().unwrap_or(workflow.version);
+                let ours = code(lance.save(&workflow, &vector, Some(&version)).await);
+                assert_eq!(ours, code(memory.save(&workflow, &vector, Some(&version)).await));
+            }
+            Step::Page(after, limit) => {
+                let after = names.get(after);
+                let ours = lance.list(after, limit).await.unwrap();
+                assert_eq!(ours, memory.list(after, limit).await.unwrap());
+                assert_eq!(lance.graph().await.unwrap(), memory.graph().await.unwrap());
             }
             Step::Get(at) => {
                 let ours = lance.get(&names[at]).await.unwrap();
                 assert_eq!(ours, memory.get(&names[at]).await.unwrap());
             }
             Step::List => {
-                assert_eq!(lance.list().await.unwrap(), memory.list().await.unwrap());
+                assert_eq!(
+                    lance.list(None, usize::MAX).await.unwrap(),
+                    memory.list(None, usize::MAX).await.unwrap()
+                );
             }
             Step::Nearest(seed, limit) => {
                 let query = vector(seed);
@@ -150,9 +170,12 @@ async fn hostile_text_round_trips() {
     let dir = tempfile::tempdir().unwrap();
     let library = open(dir.path());
     let saved = workflow(&name("ob"), HOSTILE, 1);
-    library.create(&saved, &vector(1)).await.unwrap();
+    library.save(&saved, &vector(1), None).await.unwrap();
     assert_eq!(library.get(&saved.name).await.unwrap(), Some(saved.clone()));
-    assert_eq!(open(dir.path()).list().await.unwrap(), std::slice::from_ref(&saved));
+    assert_eq!(
+        open(dir.path()).list(None, usize::MAX).await.unwrap(),
+        std::slice::from_ref(&saved)
+    );
     assert_eq!(library.nearest(&vector(1), 9).await.unwrap()[0].workflow, saved);
 }
 
@@ -162,11 +185,11 @@ async fn an_empty_library_answers() {
     let library = open(dir.path());
     for _ in 0..2 {
         assert_eq!(library.get(&name("a")).await.unwrap(), None);
-        assert!(library.list().await.unwrap().is_empty());
+        assert!(library.list(None, usize::MAX).await.unwrap().is_empty());
         assert!(library.nearest(&vector(0), 10).await.unwrap().is_empty());
         assert!(!library.delete(&name("a"), Timestamp::default()).await.unwrap());
         // The second time, the tables exist, without rows.
-        library.create(&workflow(&name("b"), "", 1), &vector(0)).await.unwrap();
+        library.save(&workflow(&name("b"), "", 1), &vector(0), None).await.unwrap();
         assert!(library.delete(&name("b"), Timestamp::default()).await.unwrap());
     }
 }
@@ -183,7 +206,7 @@ async fn who_races_for_a_name_either_has_it_or_is_told() {
                 let library = Arc::clone(&handles[usize::try_from(racer % 2).unwrap()]);
                 let workflow = workflow(&contested, &format!("by {racer}"), racer);
                 tokio::spawn(async move {
-                    (workflow.clone(), library.create(&workflow, &vector(racer)).await)
+                    (workflow.clone(), library.save(&workflow, &vector(racer), None).await)
                 })
             })
             .collect();
@@ -200,7 +223,7 @@ async fn who_races_for_a_name_either_has_it_or_is_told() {
             assert_eq!(library.get(&contested).await.unwrap().as_ref(), winners.first());
         }
     }
-    assert_eq!(handles[0].list().await.unwrap().len(), 4);
+    assert_eq!(handles[0].list(None, usize::MAX).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -208,11 +231,11 @@ async fn others_writes_are_seen() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (open(dir.path()), open(dir.path()));
     assert_eq!(two.get(&name("a")).await.unwrap(), None);
-    one.create(&workflow(&name("a"), "1", 1), &vector(1)).await.unwrap();
+    one.save(&workflow(&name("a"), "1", 1), &vector(1), None).await.unwrap();
     assert!(two.get(&name("a")).await.unwrap().is_some());
     assert!(two.delete(&name("a"), Timestamp::from_millis(2)).await.unwrap());
     assert_eq!(one.get(&name("a")).await.unwrap(), None);
-    one.create(&workflow(&name("a"), "2", 3), &vector(1)).await.unwrap();
+    one.save(&workflow(&name("a"), "2", 3), &vector(1), None).await.unwrap();
     let history = two.history(&name("a")).await.unwrap();
     let when: Vec<_> = history.iter().map(|v| v.deleted_at.map(Timestamp::as_millis)).collect();
     assert_eq!(when, [None, Some(2)]);
@@ -242,7 +265,7 @@ async fn a_torn_write_leaves_the_last_good_state() {
         let dir = tempfile::tempdir().unwrap();
         let library = open(dir.path());
         for (at, text) in ["a", "b", "c"].into_iter().enumerate() {
-            library.create(&workflow(&name(text), "", at as u64), &vector(0)).await.unwrap();
+            library.save(&workflow(&name(text), "", at as u64), &vector(0), None).await.unwrap();
         }
         let torn = newest_manifest(&dir.path().join("workflows.lance"));
         let mut bytes = std::fs::read(&torn).unwrap();
@@ -250,12 +273,17 @@ async fn a_torn_write_leaves_the_last_good_state() {
         std::fs::write(&torn, bytes).unwrap();
 
         let library = open(dir.path());
-        let names: Vec<_> =
-            library.list().await.unwrap().into_iter().map(|w| w.name.to_string()).collect();
+        let names: Vec<_> = library
+            .list(None, usize::MAX)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|w| w.name.to_string())
+            .collect();
         assert_eq!(names, ["a", "b"], "{kind}");
         assert_eq!(std::fs::read_dir(dir.path().join("quarantine")).unwrap().count(), 1);
-        library.create(&workflow(&name("c"), "again", 9), &vector(0)).await.unwrap();
-        assert_eq!(open(dir.path()).list().await.unwrap().len(), 3, "{kind}");
+        library.save(&workflow(&name("c"), "again", 9), &vector(0), None).await.unwrap();
+        assert_eq!(open(dir.path()).list(None, usize::MAX).await.unwrap().len(), 3, "{kind}");
     }
 }
 
@@ -268,9 +296,9 @@ async fn what_a_killed_process_left_behind_is_no_obstacle() {
     std::fs::write(versions.join("18446744073709551614.manifest#1"), "half").unwrap();
     std::fs::write(dir.path().join("workflows.lance/data/half.lance"), "half").unwrap();
     let library = open(dir.path());
-    assert!(library.list().await.unwrap().is_empty());
-    library.create(&workflow(&name("a"), "", 1), &vector(0)).await.unwrap();
-    assert_eq!(library.list().await.unwrap().len(), 1);
+    assert!(library.list(None, usize::MAX).await.unwrap().is_empty());
+    library.save(&workflow(&name("a"), "", 1), &vector(0), None).await.unwrap();
+    assert_eq!(library.list(None, usize::MAX).await.unwrap().len(), 1);
 }
 
 /// Run it by name, with `--ignored --nocapture`, for the figures.
@@ -297,7 +325,7 @@ async fn a_thousand_workflows() {
     for index in 0..1011_u64 {
         let new = workflow(&name(&format!("w{index}")), "does something useful", index);
         let start = Instant::now();
-        library.create(&new, &vector(index)).await.unwrap();
+        library.save(&new, &vector(index), None).await.unwrap();
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     report("create, first 100", times[..100].to_vec());
@@ -326,7 +354,7 @@ async fn a_thousand_workflows() {
     }
     report("reopen and get", reopen);
     let start = Instant::now();
-    assert_eq!(library.list().await.unwrap().len(), 1011);
+    assert_eq!(library.list(None, usize::MAX).await.unwrap().len(), 1011);
     println!("list: {:.2} ms", start.elapsed().as_secs_f64() * 1e3);
     let files = |folder: &str| {
         std::fs::read_dir(dir.path().join("workflows.lance").join(folder)).unwrap().count()

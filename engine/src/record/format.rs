@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::recording::StoredRecording;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::id::{RunId, SourceDigest, TenantId};
+use crate::id::{RunId, SourceDigest, TenantId, VersionId};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::recording::Recorded;
@@ -65,6 +65,10 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     workflow: Option<String>,
     digest: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    workflow_version: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pinned: bool,
     arguments: Json,
     seed: u64,
     depth: u32,
@@ -163,6 +167,8 @@ impl From<&Run> for Stored {
             tenant: invocation.tenant.to_string(),
             workflow: invocation.workflow.clone(),
             digest: invocation.digest.to_string(),
+            workflow_version: invocation.version.map(|version| version.to_string()),
+            pinned: invocation.pinned,
             arguments: invocation.arguments.clone(),
             seed: invocation.seed,
             depth: invocation.depth,
@@ -226,9 +232,10 @@ impl TryFrom<Stored> for Run {
             (None, Some(why)) => Recorded::Nothing(why),
             (None, None) => Recorded::Nothing(BEFORE_RECORDINGS.to_owned()),
         };
-        let digest = SourceDigest::parse(&stored.digest).ok_or_else(|| {
-            Error::unavailable("a run's record is damaged: its digest is not one")
-        })?;
+        let damaged = || Error::unavailable("a run's record is damaged: its digest is not one");
+        let digest = SourceDigest::parse(&stored.digest).ok_or_else(damaged)?;
+        let version = stored.workflow_version.as_deref();
+        let version = version.map(|text| VersionId::parse(text).ok_or_else(damaged)).transpose()?;
         Ok(Self {
             invocation: Invocation {
                 id: RunId::parse(&stored.id)?,
@@ -236,6 +243,8 @@ impl TryFrom<Stored> for Run {
                 tenant: TenantId::new(stored.tenant)?,
                 workflow: stored.workflow,
                 digest,
+                version,
+                pinned: stored.pinned,
                 arguments: stored.arguments,
                 seed: stored.seed,
                 depth: stored.depth,
@@ -312,6 +321,8 @@ pub(super) mod tests {
                 tenant: TenantId::new("acme").unwrap(),
                 workflow: Some("fetch_json".to_owned()),
                 digest: SourceDigest::of("def run(): ..."),
+                version: Some(VersionId::of(["def run(): ..."])),
+                pinned: millis.is_multiple_of(2),
                 arguments: Json::empty_object(),
                 seed: u64::MAX - millis,
                 depth: 0,
@@ -333,6 +344,7 @@ pub(super) mod tests {
         let deep = format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
         run.invocation.parent = Some(run.invocation.id);
         run.invocation.workflow = None;
+        run.invocation.version = None;
         run.outcome = Outcome::Value(Value {
             json: Json::parse(deep).unwrap(),
             repr: Some("<object>".to_owned()),

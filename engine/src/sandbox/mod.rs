@@ -401,6 +401,7 @@ pub(crate) const fn read_code(code: types::ErrorCode) -> Code {
     match code {
         Wire::NotFound => Code::NotFound,
         Wire::AlreadyExists => Code::AlreadyExists,
+        Wire::Conflict => Code::Conflict,
         Wire::InvalidArgument => Code::InvalidArgument,
         Wire::InvalidSource => Code::InvalidSource,
         Wire::InvalidResult => Code::InvalidResult,
@@ -429,6 +430,7 @@ pub(crate) const fn wire_code(code: Code) -> types::ErrorCode {
     match code {
         Code::NotFound => Wire::NotFound,
         Code::AlreadyExists => Wire::AlreadyExists,
+        Code::Conflict => Wire::Conflict,
         Code::InvalidArgument => Wire::InvalidArgument,
         Code::InvalidSource => Wire::InvalidSource,
         Code::InvalidResult => Wire::InvalidResult,

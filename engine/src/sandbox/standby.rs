@@ -158,6 +158,7 @@ impl Factory {
             budget,
             events: None,
             tools: Registry::empty(),
+            pins: None,
             workflows: Arc::new(Denied),
             artifacts: Arc::new(Shelf::new(Arc::new(Denied), clock, ArtifactLimits::default())),
             grants: Granted::only(&Grants::nothing().into()),

@@ -25,6 +25,7 @@ use crate::sandbox::output::{CurrentOutput, EventSink, Output};
 use crate::sandbox::tape::Tape;
 use crate::sandbox::wasi;
 use crate::tools::Registry;
+use crate::workflow::Pin;
 
 /// The most WASI resources (streams, pollables) that an instance may hold. CPython
 /// holds three streams, and one pollable at a time; the default is a million.
@@ -45,6 +46,8 @@ pub(crate) struct RunContext {
     pub(crate) tape: Arc<Tape>,
     pub(crate) events: Option<EventSink>,
     pub(crate) tools: Registry,
+    /// Of a pinned run: what the names that it invokes stand for.
+    pub(crate) pins: Option<Arc<[Pin]>>,
     pub(crate) workflows: Arc<dyn Workflows>,
     pub(crate) artifacts: Arc<Shelf>,
     /// What of these it may reach. Asked at every call: it can change.

@@ -1,17 +1,20 @@
 //! The data directory: what lies where, and whether it can be used.
 //!
 //! ```text
-//! FORMAT                    the number of this layout
-//! tenants/acme/tenant.json  the embedding model; with it, the tenant exists
-//! tenants/acme/lock         locked while a table is created or recovered
-//! tenants/acme/*.lance      LanceDB's tables
-//! tenants/acme/approvals/   calls that wait, and the answers
-//! tenants/acme/quarantine/  damaged files that were set aside
+//! FORMAT                          the number of this layout
+//! tenants/acme/tenant.json        the embedding model; with it, the tenant exists
+//! tenants/acme/lock               locked while a table is created, recovered or upgraded
+//! tenants/acme/*.lance            LanceDB's tables
+//! tenants/acme/approvals/         calls that wait, and the answers
+//! tenants/acme/quarantine/        damaged files that were set aside
+//! tenants/acme/backup-format-1/   the tables as they were before they were upgraded
 //! ```
+//!
+//! A directory of an older format gets the new number when it is first used, which keeps older
+//! programs out. Each tenant, which has a number of its own, is upgraded when it is first opened.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
@@ -20,13 +23,19 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::id::{TenantId, quoted};
-use crate::lance::MARKER;
+use crate::lance::{MARKER, QUARANTINE, create_dir};
 
 /// The number of this layout and of the tables' columns.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+
+/// The oldest format that can be upgraded.
+const OLDEST: u32 = 1;
 
 /// What a tenant's directory is called while it is being deleted; no tenant's name begins so.
-const DELETED: &str = ".deleted-";
+pub(super) const DELETED: &str = ".deleted-";
+
+/// What a directory is called that is removed again at once.
+const SCRATCH: &str = ".scratch-";
 
 /// A data directory that can be used.
 pub(super) struct Directory {
@@ -36,10 +45,24 @@ pub(super) struct Directory {
 /// What `tenant.json` says.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Meta {
+    /// The number of the format of its tables; the first one did not say.
+    #[serde(default = "oldest")]
+    pub(super) format: u32,
     /// Names the embedding model.
     pub(super) model: String,
     /// Numbers in its vectors.
     pub(super) dimensions: usize,
+}
+
+fn oldest() -> u32 {
+    OLDEST
+}
+
+impl Meta {
+    /// Of a tenant whose vectors are of that model.
+    pub(super) fn new(model: &str, dimensions: usize) -> Self {
+        Self { format: FORMAT, model: model.to_owned(), dimensions }
+    }
 }
 
 impl Directory {
@@ -68,6 +91,12 @@ impl Directory {
         Ok(Self { root })
     }
 
+    /// A data directory as it is; `None` if it is none.
+    pub(super) fn existing(root: &Path) -> Result<Option<Self>> {
+        let root = std::path::absolute(root).map_err(|error| cannot("find", root, error))?;
+        Ok(format(&root)?.map(|_| Self { root }))
+    }
+
     /// Where a tenant's data lies.
     pub(super) fn tenant(&self, tenant: &TenantId) -> PathBuf {
         self.tenants_dir().join(tenant.as_str())
@@ -87,13 +116,49 @@ impl Directory {
     pub(super) fn create(&self, tenant: &TenantId, meta: &Meta) -> Result<bool> {
         let dir = self.tenant(tenant);
         create(&dir)?;
-        let text = serde_json::to_string_pretty(meta)
-            .map_err(|error| Error::internal("cannot write JSON").with_source(error))?;
-        let created = write_new(&dir.join(MARKER), &text)?;
-        // That there is such a directory has to reach the disk, too.
-        let tenants = self.tenants_dir();
-        let synced = File::open(&tenants).and_then(|dir| dir.sync_all());
-        synced.map(|()| created).map_err(|error| cannot("write", &tenants, error))
+        write_new(&dir.join(MARKER), &meta_text(meta)?)
+    }
+
+    /// Keeps a tenant's tables as they are, before they are upgraded. Nothing is copied: the
+    /// files are linked, and never change.
+    pub(super) fn back_up(&self, tenant: &TenantId, format: u32) -> Result<()> {
+        let dir = self.tenant(tenant);
+        let backup = dir.join(format!("backup-format-{format}"));
+        if backup.exists() {
+            return Ok(());
+        }
+        let link = || -> io::Result<()> {
+            let unfinished = dir.join(format!("backup-{:016x}.tmp", SystemEntropy.next_u64()));
+            create_dir(&unfinished)?;
+            for entry in std::fs::read_dir(&dir)? {
+                let path = entry?.path();
+                let (Some(name), true) = (
+                    path.file_name(),
+                    path.extension().is_some_and(|extension| extension == "lance"),
+                ) else {
+                    continue;
+                };
+                link_tree(&path, &unfinished.join(name))?;
+            }
+            std::fs::rename(&unfinished, &backup)?;
+            File::open(&dir)?.sync_all()
+        };
+        link().map_err(|error| cannot("back up", &dir, error))
+    }
+
+    /// Notes that a tenant's tables are of the newest format.
+    pub(super) fn set_upgraded(&self, tenant: &TenantId, meta: &Meta) -> Result<()> {
+        let path = self.tenant(tenant).join(MARKER);
+        replace(&path, &meta_text(&Meta::new(&meta.model, meta.dimensions))?)
+    }
+
+    /// What lies where the tenants do, by name.
+    pub(super) fn inside(&self) -> Result<Vec<PathBuf>> {
+        let dir = self.tenants_dir();
+        let entries = std::fs::read_dir(&dir).map_err(|error| cannot("read", &dir, error))?;
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        Ok(paths)
     }
 
     /// The tenants that exist, by name.
@@ -127,7 +192,9 @@ impl Directory {
         let all = self.tenants_dir();
         for entry in std::fs::read_dir(&all).map_err(|error| cannot("read", &all, error))?.flatten()
         {
-            if entry.file_name().to_string_lossy().starts_with(DELETED) {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(DELETED) || name.starts_with(SCRATCH) {
                 let path = entry.path();
                 match std::fs::remove_dir_all(&path) {
                     // Another process removes it, too.
@@ -140,13 +207,50 @@ impl Directory {
     }
 }
 
+/// A tenant's directory once more, made of links to its files, until it is dropped.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn of(dir: &Path) -> Result<Self> {
+        let name = format!("{SCRATCH}{:016x}", SystemEntropy.next_u64());
+        let scratch = Self(dir.with_file_name(name));
+        link_tree(dir, &scratch.0).map_err(|error| cannot("link", dir, error))?;
+        // What was set aside earlier is none of its business.
+        let quarantine = scratch.0.join(QUARANTINE);
+        if quarantine.exists() {
+            std::fs::remove_dir_all(&quarantine)
+                .map_err(|error| cannot("remove", &quarantine, error))?;
+        }
+        Ok(scratch)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left is removed with the next tenant that is deleted.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 fn check_format(root: &Path) -> Result<()> {
     let path = root.join("FORMAT");
-    let Some(text) = read(&path)? else {
-        return write_new(&path, &format!("{FORMAT}\n")).map(drop);
-    };
+    match format(root)? {
+        Some(FORMAT) => Ok(()),
+        Some(_) => replace(&path, &format!("{FORMAT}\n")),
+        None => write_new(&path, &format!("{FORMAT}\n")).map(drop),
+    }
+}
+
+/// The number of a data directory's format; `None` if it has none yet.
+fn format(root: &Path) -> Result<Option<u32>> {
+    let path = root.join("FORMAT");
+    let Some(text) = read(&path)? else { return Ok(None) };
     match text.trim().parse::<u32>() {
-        Ok(FORMAT) => Ok(()),
+        Ok(known @ OLDEST..=FORMAT) => Ok(Some(known)),
         Ok(newer) if newer > FORMAT => Err(Error::unavailable(format!(
             "the data directory {} has format {newer}, and this version of repertoire reads format \
              {FORMAT}: use a newer version, or choose another directory",
@@ -161,15 +265,28 @@ fn check_format(root: &Path) -> Result<()> {
     }
 }
 
+fn meta_text(meta: &Meta) -> Result<String> {
+    serde_json::to_string_pretty(meta)
+        .map_err(|error| Error::internal("cannot write JSON").with_source(error))
+}
+
 fn parse_meta(path: &Path, text: &str) -> Result<Meta> {
-    serde_json::from_str(text).map_err(|error| {
+    let meta: Meta = serde_json::from_str(text).map_err(|error| {
         Error::unavailable(format!(
             "{} is damaged: write the embedding model into it again, for example \
              {{\"model\": \"all-MiniLM-L6-v2\", \"dimensions\": 384}}",
             path.display()
         ))
         .with_source(error)
-    })
+    })?;
+    if meta.format > FORMAT {
+        return Err(Error::unavailable(format!(
+            "{} is of format {}, and this version of repertoire reads format {FORMAT}: use a newer version",
+            path.display(),
+            meta.format
+        )));
+    }
+    Ok(meta)
 }
 
 /// A small file's text; `None` if there is no such file.
@@ -203,13 +320,43 @@ fn write_new(path: &Path, text: &str) -> Result<bool> {
     written.map_err(|error| cannot("write", path, error))
 }
 
+/// Puts a file with that text in the place of another, at once.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let temporary = path.with_extension(format!("{:016x}.tmp", SystemEntropy.next_u64()));
+    let write = || -> io::Result<()> {
+        let mut file = File::create_new(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    };
+    write().map_err(|error| {
+        // It may never have been created.
+        let _ = std::fs::remove_file(&temporary);
+        cannot("write", path, error)
+    })
+}
+
+/// Makes the files of a directory be found in another, too.
+fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
+    create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            link_tree(&source, &target)?;
+        } else if std::fs::hard_link(&source, &target).is_err() {
+            // Not every file system has links.
+            std::fs::copy(&source, &target)?;
+            File::open(&target)?.sync_all()?;
+        }
+    }
+    File::open(to)?.sync_all()
+}
+
 /// Creates a directory, and those above it, for this user alone.
 fn create(dir: &Path) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|error| cannot("create", dir, error))
+    create_dir(dir).map_err(|error| cannot("create", dir, error))
 }
 
 fn cannot(what: &str, path: &Path, error: io::Error) -> Error {
@@ -238,12 +385,11 @@ mod tests {
         let root = dir.path().join("a/b c");
         let directory = Directory::prepare(&root).unwrap();
         assert_eq!(std::fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
-        assert_eq!(std::fs::read_to_string(root.join("FORMAT")).unwrap(), "1\n");
-        let (acme, meta) =
-            (TenantId::new("acme").unwrap(), Meta { model: "m".into(), dimensions: 3 });
+        assert_eq!(std::fs::read_to_string(root.join("FORMAT")).unwrap(), "2\n");
+        let (acme, meta) = (TenantId::new("acme").unwrap(), Meta::new("m", 3));
         assert_eq!(directory.meta(&acme).unwrap(), None);
         assert!(directory.create(&acme, &meta).unwrap());
-        let other = Meta { model: "o".into(), dimensions: 4 };
+        let other = Meta::new("o", 4);
         let again = Directory::prepare(&root).unwrap();
         assert!(!again.create(&acme, &other).unwrap());
         assert_eq!(again.meta(&acme).unwrap(), Some(meta));
@@ -261,9 +407,9 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         assert!(refused(&file).contains("is a file"));
         assert!(refused(&file.join("below")).contains("cannot create"));
-        std::fs::write(dir.path().join("FORMAT"), "2").unwrap();
+        std::fs::write(dir.path().join("FORMAT"), "3").unwrap();
         let message = refused(dir.path());
-        assert!(message.contains("format 2") && message.contains("format 1"), "{message}");
+        assert!(message.contains("format 3") && message.contains("format 2"), "{message}");
         std::fs::write(dir.path().join("FORMAT"), b"\xff\0").unwrap();
         assert!(refused(dir.path()).contains("not the number"));
     }
@@ -283,8 +429,7 @@ mod tests {
     fn says_which_file_is_damaged() {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::prepare(dir.path()).unwrap();
-        let (acme, meta) =
-            (TenantId::new("acme").unwrap(), Meta { model: "m".into(), dimensions: 3 });
+        let (acme, meta) = (TenantId::new("acme").unwrap(), Meta::new("m", 3));
         directory.create(&acme, &meta).unwrap();
         std::fs::write(directory.tenant(&acme).join(MARKER), "").unwrap();
         let error = directory.meta(&acme).unwrap_err();

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::directory::{Directory, Meta};
+use super::directory::{Directory, FORMAT, Meta};
+use super::doctor::{self, Diagnosis};
 use super::{Storage, Store, check_model};
 use crate::approvals::file::FileApprovals;
 use crate::artifacts::lance::LanceArtifacts;
 use crate::error::{Error, Result};
 use crate::id::TenantId;
 use crate::lance::Database;
+pub use crate::lance::Durability;
 use crate::library::lance::LanceLibrary;
 use crate::record::lance::LanceRecords;
 
@@ -27,6 +29,7 @@ const KEPT_OPEN: usize = 64;
 /// A data directory.
 pub struct LanceStorage {
     root: PathBuf,
+    durability: Durability,
     state: Mutex<State>,
 }
 
@@ -47,7 +50,24 @@ impl LanceStorage {
     /// The data directory `root`. It is checked, and created if it is missing,
     /// when the first tenant is opened.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), state: Mutex::default() }
+        Self { root: root.into(), durability: Durability::default(), state: Mutex::default() }
+    }
+
+    /// Whether a write is acknowledged before it has reached the disk; it is, unless this says
+    /// otherwise.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Looks at everything in the directory, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound) if it is no data directory,
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if it cannot be used at all.
+    pub async fn examine(&self) -> Result<Diagnosis> {
+        doctor::examine(&self.root).await
     }
 
     async fn state(&self) -> Result<(MutexGuard<'_, State>, Arc<Directory>)> {
@@ -77,7 +97,11 @@ impl Storage for LanceStorage {
             Some(open) => open,
             None => {
                 let Some(meta) = directory.meta(tenant)? else { return Ok(None) };
-                let database = Arc::new(Database::new(directory.tenant(tenant)));
+                let database = Database::new(directory.tenant(tenant));
+                let database = Arc::new(database.with_durability(self.durability));
+                if meta.format < FORMAT {
+                    upgrade(&directory, tenant, &database).await?;
+                }
                 let store = Store {
                     library: Arc::new(LanceLibrary::new(&database, meta.dimensions)?),
                     artifacts: Arc::new(LanceArtifacts::new(&database)),
@@ -95,7 +119,7 @@ impl Storage for LanceStorage {
 
     async fn create(&self, tenant: &TenantId, model: &str, dimensions: usize) -> Result<bool> {
         let (_state, directory) = self.state().await?;
-        directory.create(tenant, &Meta { model: model.to_owned(), dimensions })
+        directory.create(tenant, &Meta::new(model, dimensions))
     }
 
     async fn tenants(&self) -> Result<Vec<TenantId>> {
@@ -112,6 +136,20 @@ impl Storage for LanceStorage {
             .await
             .map_err(|error| Error::internal("deleting a tenant panicked").with_source(error))?
     }
+}
+
+/// Makes a tenant's tables be of the newest format. What they were is kept.
+async fn upgrade(directory: &Directory, tenant: &TenantId, database: &Arc<Database>) -> Result<()> {
+    let _lock = database.lock().await?;
+    // Another process may have been quicker.
+    let Some(meta) = directory.meta(tenant)?.filter(|meta| meta.format < FORMAT) else {
+        return Ok(());
+    };
+    directory.back_up(tenant, meta.format)?;
+    crate::library::upgrade::from_1(database, meta.dimensions).await?;
+    directory.set_upgraded(tenant, &meta)?;
+    tracing::info!(%tenant, from = meta.format, to = FORMAT, "a tenant's tables were upgraded");
+    Ok(())
 }
 
 impl State {
@@ -141,7 +179,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::error::Code;
-    use crate::id::{SourceDigest, WorkflowName};
+    use crate::id::WorkflowName;
     use crate::workflow::{Analysis, Workflow};
 
     fn tenant(name: &str) -> TenantId {
@@ -154,14 +192,8 @@ mod tests {
     }
 
     fn workflow(name: &str) -> Workflow {
-        Workflow {
-            name: WorkflowName::new(name).unwrap(),
-            description: String::new(),
-            source: "def run(): ...".into(),
-            digest: SourceDigest::of("def run(): ..."),
-            analysis: Analysis::default(),
-            created_at: Timestamp::default(),
-        }
+        let (name, at) = (WorkflowName::new(name).unwrap(), Timestamp::default());
+        Workflow::new(name, "def run(): ...", "", Analysis::default(), at)
     }
 
     #[tokio::test]
@@ -173,19 +205,20 @@ mod tests {
         assert!(storage.tenants().await.unwrap().is_empty());
         let acme = open(&storage, "acme").await;
         let other = open(&storage, "other").await;
-        acme.library.create(&workflow("a"), &Arc::from([1.0, 0.0])).await.unwrap();
-        assert!(other.library.list().await.unwrap().is_empty());
-        assert_eq!(acme.library.list().await.unwrap().len(), 1);
+        acme.library.save(&workflow("a"), &Arc::from([1.0, 0.0]), None).await.unwrap();
+        assert!(other.library.list(None, usize::MAX).await.unwrap().is_empty());
+        assert_eq!(acme.library.list(None, usize::MAX).await.unwrap().len(), 1);
         assert_eq!(storage.tenants().await.unwrap(), [tenant("acme"), tenant("other")]);
         assert!(storage.delete(&tenant("acme")).await.unwrap());
         assert!(!storage.delete(&tenant("acme")).await.unwrap());
         assert_eq!(storage.tenants().await.unwrap(), [tenant("other")]);
         // Whoever still holds the old store cannot bring it back.
-        let error = acme.library.create(&workflow("b"), &Arc::from([1.0, 0.0])).await.unwrap_err();
+        let error =
+            acme.library.save(&workflow("b"), &Arc::from([1.0, 0.0]), None).await.unwrap_err();
         assert_eq!(error.code(), Code::NotFound);
         assert!(storage.open(&tenant("acme"), "m", 2).await.unwrap().is_none());
         let acme = open(&storage, "acme").await;
-        assert!(acme.library.list().await.unwrap().is_empty());
+        assert!(acme.library.list(None, usize::MAX).await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -225,7 +258,7 @@ mod tests {
                     storage.create(&tenant("acme"), "m", 2).await?;
                     let store = storage.open(&tenant("acme"), "m", 2).await?.unwrap();
                     let new = workflow(&format!("w{index}"));
-                    store.library.create(&new, &Arc::from([1.0, 0.0])).await
+                    store.library.save(&new, &Arc::from([1.0, 0.0]), None).await
                 })
             })
             .collect();
@@ -233,6 +266,6 @@ mod tests {
             process.await.unwrap().unwrap();
         }
         let store = open(&LanceStorage::new(&root), "acme").await;
-        assert_eq!(store.library.list().await.unwrap().len(), 8);
+        assert_eq!(store.library.list(None, usize::MAX).await.unwrap().len(), 8);
     }
 }

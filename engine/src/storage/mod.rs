@@ -3,6 +3,8 @@
 #[cfg(feature = "lancedb")]
 mod directory;
 #[cfg(feature = "lancedb")]
+pub mod doctor;
+#[cfg(feature = "lancedb")]
 pub mod lance;
 pub mod memory;
 

@@ -8,6 +8,7 @@ from . import jsontext
 _CLASSES = {
     ErrorCode.NOT_FOUND: repertoire.NotFoundError,
     ErrorCode.ALREADY_EXISTS: repertoire.AlreadyExistsError,
+    ErrorCode.CONFLICT: repertoire.ConflictError,
     ErrorCode.INVALID_ARGUMENT: repertoire.InvalidArgumentError,
     ErrorCode.INVALID_SOURCE: repertoire.InvalidSourceError,
     ErrorCode.INVALID_RESULT: repertoire.InvalidResultError,

@@ -55,6 +55,12 @@ class Workflow(Record):
     __slots__ = ()
 
 
+class Pin(Record):
+    """A workflow that another one invokes, and its version when that one was created."""
+
+    __slots__ = ()
+
+
 class Tool(Record):
     """A tool that may be called."""
 
@@ -100,6 +106,8 @@ def _workflow_fields(wit):
         "returns": jsontext.decode(wit.returns),
         "source": wit.source,
         "digest": wit.digest,
+        "version": wit.version,
+        "invokes": [Pin({"name": item.name, "version": item.version}) for item in wit.invokes],
         "created_at_ms": wit.created_at_ms,
         "warnings": list(wit.warnings),
     }
@@ -107,6 +115,10 @@ def _workflow_fields(wit):
 
 def workflow(wit):
     return Workflow(_workflow_fields(wit))
+
+
+def creation(wit):
+    return Workflow({**_workflow_fields(wit.workflow), "deleted_at_ms": wit.deleted_at_ms})
 
 
 def hit(wit):

@@ -111,7 +111,9 @@ impl Server {
             }
             "delete_workflow" => {
                 let Named { name } = parse(arguments)?;
-                structured(&json!({"deleted": tenant.delete_workflow(&name).await?}), false)
+                let deletion = tenant.delete_workflow(&name).await?;
+                let broken: Vec<_> = deletion.broken.iter().map(ToString::to_string).collect();
+                structured(&json!({"deleted": deletion.existed, "broken": broken}), false)
             }
             "invoke_workflow" => {
                 let Invoke { name, arguments } = parse(arguments)?;

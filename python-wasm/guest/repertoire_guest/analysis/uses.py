@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 _ROOTS = ("tools", "workflows", "artifacts")
 _TOOLS_OWN = {"list", "search"}
-_WORKFLOWS_OWN = {"create", "get", "list", "search", "delete", "invoke", "invoke_async"}
+_WORKFLOWS_OWN = {"create", "get", "list", "search", "delete", "history", "restore", "invoke", "invoke_async"}
 _TAKE_A_NAME = {
     "workflows": {"invoke", "invoke_async"},
     "artifacts": {"save", "load", "open", "get", "versions", "delete"},
@@ -31,12 +31,12 @@ def find(tree, packages=()):
     waiting = [tree]
     while waiting:
         node = waiting.pop()
-        root, names = _chain(node)
+        root, names = _unpinned(*_chain(node))
         if root == "tools" and names and names[0] not in _TOOLS_OWN:
             named["tools"].add(_tool(names))
         elif root == "workflows" and names and names[0] not in _WORKFLOWS_OWN:
             named["workflows"].add(names[0])
-        elif root and not names and isinstance(node.ctx, ast.Load):
+        elif root and not names and not isinstance(getattr(node, "ctx", None), ast.Store):
             computed.add(root)  # handed on, or asked for a name that is no literal
         if isinstance(node, ast.Call):
             _called(node, named, computed)
@@ -57,7 +57,7 @@ def _tool(names):
 
 def _called(call, named, computed):
     """`workflows.invoke("name", ...)`, `artifacts.load("name")`"""
-    root, names = _chain(call.func)
+    root, names = _unpinned(*_chain(call.func))
     if len(names) != 1 or names[0] not in _TAKE_A_NAME.get(root, ()):
         return
     given = call.args[0] if call.args else next((item.value for item in call.keywords if item.arg == "name"), None)
@@ -71,6 +71,11 @@ def _imports_the_contract(node):
     if isinstance(node, ast.Import):
         return any(alias.name.partition(".")[0] in ("wit_world", "importlib") for alias in node.names)
     return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("wit_world", "importlib")
+
+
+def _unpinned(root, names):
+    """`workflows.pinned.fetch_json` names what `workflows.fetch_json` does."""
+    return root, names[1:] if root == "workflows" and names[:1] == ["pinned"] else names
 
 
 def _chain(node):
