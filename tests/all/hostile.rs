@@ -209,8 +209,9 @@ impl Footprint {
 
     /// Waits until no more is held than before, the records of the runs apart.
     async fn is_restored(self) -> Result<(), String> {
-        // The pool keeps four MiB of each slot that was ever in use, some 60 at once
-        // in the fan-out bomb; the records keep what the cases have written.
+        // The pool keeps a MiB of each slot that was ever in use, some 60 at once in the
+        // fan-out bomb; the next instances stand by; the allocator gives back late; the
+        // records keep what the cases have written.
         const MORE_MIB: u64 = 256;
         let mut now = Self::now();
         for _ in 0..50 {
