@@ -25,8 +25,6 @@ pub struct Manifest {
     pub workflows: Named,
     /// Names of artifacts.
     pub artifacts: Named,
-    /// Packages beside the standard library, as they are required.
-    pub packages: Named,
     /// Which of `tools`, `workflows` and `artifacts` are reached by computed
     /// names as well; of those the lists may be incomplete.
     pub computed: Named,
@@ -65,7 +63,6 @@ impl Index {
                 (&uses.tools, &mut manifest.tools),
                 (&uses.workflows, &mut manifest.workflows),
                 (&uses.artifacts, &mut manifest.artifacts),
-                (&uses.packages, &mut manifest.packages),
                 (&uses.computed, &mut manifest.computed),
             ] {
                 for name in names {

@@ -18,10 +18,8 @@ use crate::embed::{Embedder, hashing::HashingEmbedder};
 use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::id::TenantId;
-use crate::images::Images;
 use crate::invoke::{Invoker, Validators};
 use crate::limits::Limits;
-use crate::runtimes::Runtimes;
 use crate::sandbox::{Runtime, RuntimeOptions};
 use crate::schema::nearest;
 use crate::storage::{Storage, Store, memory::MemoryStorage};
@@ -49,7 +47,7 @@ use crate::tools::Registry;
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    runtimes: Arc<Runtimes>,
+    runtime: Arc<Runtime>,
     storage: Arc<dyn Storage>,
     embedder: Arc<dyn Embedder>,
     tools: Registry,
@@ -75,8 +73,6 @@ pub struct EngineBuilder {
     limits: Limits,
     artifacts: ArtifactLimits,
     grants: Grants,
-    images: Option<Images>,
-    image: Option<String>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -99,8 +95,6 @@ impl Engine {
             limits: Limits::default(),
             artifacts: ArtifactLimits::default(),
             grants: Grants::everything(),
-            images: None,
-            image: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -189,7 +183,7 @@ impl Engine {
         let artifacts = inner.shelves.get(&id, artifacts, &inner.clock);
         let catalog = Catalog {
             tenant: id.clone(),
-            runtime: Arc::clone(inner.runtimes.base()),
+            runtime: Arc::clone(&inner.runtime),
             library,
             embedder: Arc::clone(&inner.embedder),
             clock: Arc::clone(&inner.clock),
@@ -198,7 +192,6 @@ impl Engine {
         };
         let invoker = Invoker {
             catalog,
-            runtimes: Arc::clone(&inner.runtimes),
             tools: inner.tools.clone(),
             artifacts,
             records,
@@ -294,20 +287,6 @@ impl EngineBuilder {
         self
     }
 
-    /// Runs workflows that require packages in these images.
-    #[must_use]
-    pub fn images(mut self, images: Images) -> Self {
-        self.images = Some(images);
-        self
-    }
-
-    /// Runs what requires no packages in that image too.
-    #[must_use]
-    pub fn image(mut self, name: impl Into<String>) -> Self {
-        self.image = Some(name.into());
-        self
-    }
-
     /// Tells the date by this clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -342,9 +321,8 @@ impl EngineBuilder {
         // A quarter of them is always for others: a tenant whose runs all wait
         // for something holds its share, and no more.
         let share = (slots - slots / 4).max(1);
-        let runtimes = Arc::new(Runtimes::new(runtime, self.images, self.image));
         Ok(Engine(Arc::new(Inner {
-            runtimes,
+            runtime,
             storage: self.storage,
             embedder: self.embedder,
             tools: self.tools,

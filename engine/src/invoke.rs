@@ -23,7 +23,6 @@ use crate::json::Json;
 use crate::limits::Limits;
 use crate::record::Records;
 use crate::run::{Failure, Invocation, Outcome, Run};
-use crate::runtimes::Runtimes;
 use crate::sandbox::{EventSink, Instance, Output, RunContext, Runtime, Tape, limit_message};
 use crate::schema::Validator;
 use crate::search::MAX_HITS;
@@ -41,9 +40,8 @@ pub(crate) struct Options {
     pub(crate) pinned: bool,
 }
 
-/// Where a run takes place, and what it may reach from there.
+/// What a run may reach, and its place among those that run.
 pub(crate) struct Reach {
-    pub(crate) runtime: Arc<Runtime>,
     pub(crate) grants: Granted,
     pub(crate) slot: Arc<Slot>,
 }
@@ -72,7 +70,6 @@ impl<'a> From<&'a Workflow> for Program<'a> {
 /// Runs one tenant's workflows.
 pub(crate) struct Invoker {
     pub(crate) catalog: Catalog,
-    pub(crate) runtimes: Arc<Runtimes>,
     pub(crate) tools: Registry,
     pub(crate) artifacts: Arc<Shelf>,
     pub(crate) records: Arc<dyn Records>,
@@ -97,18 +94,16 @@ impl Invoker {
         options.grants.check(&Target::Workflow(name))?;
         let workflow = self.catalog.resolve(name).await?;
         self.validators.get(&workflow)?.check(&arguments)?;
-        let runtime = self.runtimes.choose(&workflow.analysis.uses.packages).await?;
         let admitted = self.admit().await?;
         let budget = Budget::root(options.limits);
         let (seed, events) = (options.seed, options.events);
         let program = Program::from(&workflow);
-        let reach =
-            Reach { runtime: Arc::clone(&runtime), grants: options.grants, slot: admitted.slot() };
+        let reach = Reach { grants: options.grants, slot: admitted.slot() };
         let mut opened = self.open(program, arguments, budget, None, seed, events, reach);
         if options.pinned {
             opened.pin(&workflow);
         }
-        let work = self.sandbox(&runtime, &workflow, &opened);
+        let work = self.sandbox(&workflow, &opened);
         let outcome = within_wall_time(&opened.context.budget, work).await;
         Ok(opened.close(outcome))
     }
@@ -181,22 +176,17 @@ impl Invoker {
             None => self.catalog.resolve(name).await?,
         };
         self.validators.get(&workflow)?.check(&arguments)?;
-        let runtime = self.runtimes.choose(&workflow.analysis.uses.packages).await?;
         let budget = caller.budget.child()?;
         let (parent, events) = (Some(caller.run), caller.events.clone());
         let program = Program::from(&workflow);
         // Whoever asks, it is in the caller's name: a workflow lends nothing.
-        let reach = Reach {
-            runtime: Arc::clone(&runtime),
-            grants: caller.grants.clone(),
-            slot: Arc::clone(&caller.slot),
-        };
+        let reach = Reach { grants: caller.grants.clone(), slot: Arc::clone(&caller.slot) };
         let mut opened = self.open(program, arguments, budget, parent, Some(seed), events, reach);
         caller.tape.nested(opened.context.run);
         if pinned || caller.pins.is_some() {
             opened.pin(&workflow);
         }
-        let outcome = self.sandbox(&runtime, &workflow, &opened).await;
+        let outcome = self.sandbox(&workflow, &opened).await;
         Ok(opened.close(outcome))
     }
 
@@ -248,23 +238,23 @@ impl Invoker {
             grants: reach.grants,
             approvals: Arc::clone(&self.approvals),
             slot: reach.slot,
-            images: self.runtimes.images().cloned(),
         });
         Opened {
             invocation: Some(invocation),
             source: program.source,
             context,
-            runtime: reach.runtime,
+            runtime: Arc::clone(&self.catalog.runtime),
             records: Arc::clone(&self.records),
         }
     }
 
     /// One instance for one run.
-    async fn sandbox(&self, runtime: &Runtime, workflow: &Workflow, opened: &Opened) -> Outcome {
+    async fn sandbox(&self, workflow: &Workflow, opened: &Opened) -> Outcome {
         let context = Arc::clone(&opened.context);
         let arguments = opened.arguments();
         let (name, source) = (workflow.name.as_str(), &*workflow.source);
         let code = self.catalog.code(name, workflow.digest, source).await;
+        let runtime = &self.catalog.runtime;
         match Instance::new(runtime, context).await {
             Ok(mut instance) => {
                 let outcome = instance.run(name, source, code.as_deref(), &arguments).await;

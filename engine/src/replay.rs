@@ -200,7 +200,6 @@ fn context(
         grants: Granted::default(),
         approvals: Arc::new(MemoryApprovals::new()),
         slot: Slot::none(),
-        images: None,
     })
 }
 

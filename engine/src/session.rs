@@ -87,7 +87,6 @@ impl Session {
     /// too large; what the code itself does wrong is an outcome, not an error.
     pub async fn run(&mut self, code: &str) -> Result<Run> {
         crate::analysis::check_size(code)?;
-        let runtime = self.invoker.runtimes.choose(&[]).await?;
         let admitted = self.invoker.admit().await?;
         let budget = Budget::root(self.options.limits.clone());
         let program = Program {
@@ -97,11 +96,7 @@ impl Session {
             unrecorded: self.instance.is_some().then_some(CONTINUED),
         };
         let (seed, events) = (self.options.seed, self.options.events.clone());
-        let reach = Reach {
-            runtime: Arc::clone(&runtime),
-            grants: self.options.grants.clone(),
-            slot: admitted.slot(),
-        };
+        let reach = Reach { grants: self.options.grants.clone(), slot: admitted.slot() };
         let arguments = Json::empty_object();
         let mut opened = self.invoker.open(program, arguments, budget, None, seed, events, reach);
         let context = Arc::clone(&opened.context);
@@ -113,7 +108,7 @@ impl Session {
         let work = async {
             let entered = match taken {
                 Some(mut instance) => instance.enter(Arc::clone(&context)).map(|()| instance),
-                None => Instance::new(&runtime, Arc::clone(&context)).await,
+                None => Instance::new(&self.invoker.catalog.runtime, Arc::clone(&context)).await,
             };
             match entered {
                 Ok(mut instance) => {

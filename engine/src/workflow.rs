@@ -182,8 +182,6 @@ pub struct Uses {
     pub workflows: Vec<String>,
     /// Names of artifacts.
     pub artifacts: Vec<String>,
-    /// Packages beside the standard library, as its inline metadata requires them.
-    pub packages: Vec<String>,
     /// Which of `tools`, `workflows` and `artifacts` it reaches by computed names as well.
     pub computed: Vec<String>,
 }

@@ -8,9 +8,7 @@
 //! the crate `repertoire` is what a host looks like that runs code it does not trust.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use repertoire_host_bindings::{
-    Workflow, artifacts, calls, guest, images, tools, types, workflows,
-};
+use repertoire_host_bindings::{Workflow, artifacts, calls, guest, tools, types, workflows};
 use wasmtime::component::{Access, Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Result, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -45,7 +43,6 @@ impl calls::Host for Host {}
 impl tools::Host for Host {}
 impl workflows::Host for Host {}
 impl artifacts::Host for Host {}
-impl images::Host for Host {}
 
 impl calls::HostWithStore<Host> for HasSelf<Host> {
     async fn wait(mut caller: Caller<'_>, _timeout: Option<u64>) -> Result<Vec<calls::Completion>> {
@@ -162,12 +159,6 @@ impl artifacts::HostWithStore<Host> for HasSelf<Host> {
 
     async fn delete(_: Caller<'_>, _: String, _: Option<u64>) -> Answer<bool> {
         Ok(Ok(false))
-    }
-}
-
-impl images::HostWithStore<Host> for HasSelf<Host> {
-    async fn which(_: Caller<'_>, _: String) -> Result<Vec<String>> {
-        Ok(Vec::new())
     }
 }
 

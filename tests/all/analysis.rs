@@ -34,7 +34,6 @@ fn shown(analysis: &Analysis) -> Value {
             "tools": analysis.uses.tools,
             "workflows": analysis.uses.workflows,
             "artifacts": analysis.uses.artifacts,
-            "packages": analysis.uses.packages,
             "computed": analysis.uses.computed,
         },
         "warnings": analysis.warnings.iter().map(|warning| json!([warning.line, warning.code])).collect::<Vec<_>>(),

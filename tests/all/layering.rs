@@ -8,7 +8,7 @@ use std::path::Path;
 use repertoire_tests::repository;
 
 /// The modules in the order of `lib.rs`: each may use those before it.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 28] = [
     "error",
     "json",
     "clock",
@@ -29,11 +29,9 @@ const ORDER: [&str; 30] = [
     "approvals",
     "storage",
     "tools", // the flow
-    "images",
     "capabilities",
     "host",
     "sandbox",
-    "runtimes",
     "analysis",
     "catalog",
     "exchange",

@@ -108,7 +108,6 @@ fn incapable(
         grants: Granted::only(&Grants::nothing().into()),
         approvals: Arc::new(MemoryApprovals::new()),
         slot: Slot::none(),
-        images: None,
     })
 }
 

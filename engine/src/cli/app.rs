@@ -12,7 +12,6 @@ use super::progress::waiting;
 use super::settings::{SECRET_PREFIX, Settings};
 use crate::embed::fastembed::FastEmbedder;
 use crate::error::{Error, Result};
-use crate::images::Images;
 use crate::sandbox::{DEFAULT_MAX_INSTANCES, Runtime, RuntimeOptions};
 use crate::storage::lance::LanceStorage;
 use crate::tools::secrets::SecretMap;
@@ -70,12 +69,8 @@ impl App {
             .limits(settings.limits())
             .artifacts(settings.artifacts())
             .grants(settings.grants()?)
-            .images(Images::new(settings.images()?));
-        let engine = match settings.text("runtime.image") {
-            Some(image) => engine.image(image),
-            None => engine,
-        };
-        engine.build().await
+            .build();
+        engine.await
     }
 
     /// The Python component, compiled first if no cache has it.

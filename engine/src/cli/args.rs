@@ -104,9 +104,6 @@ Examples:
     /// Values that outlive a run
     #[command(subcommand)]
     Artifacts(Artifacts),
-    /// Runtime images: the Python component with packages in it
-    #[command(subcommand)]
-    Runtime(Runtime),
     /// Records of what was run
     #[command(subcommand)]
     Runs(Runs),
@@ -386,33 +383,6 @@ Examples:
         tool: String,
         #[command(flatten)]
         arguments: Arguments,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Runtime {
-    /// Build an image: once for the same packages, some half a minute
-    #[command(after_help = "\
-Packages come from PyPI as wheels and are pinned. What is compiled in them is left out; a package
-that does not do without is refused.
-
-Example:
-  repertoire runtime build --requirement pyyaml==6.0.3 --requirement jinja2==3.1.6 --name reports")]
-    Build {
-        /// A package. May be repeated
-        #[arg(long, short, value_name = "NAME==VERSION", required = true)]
-        requirement: Vec<String>,
-        /// What the image is called
-        #[arg(long, value_name = "NAME")]
-        name: String,
-    },
-    /// List the images and what is in them
-    #[command(visible_alias = "ls")]
-    List,
-    /// Take an image's name away, and remove it if it has no other
-    Remove {
-        /// Its name, or its digest
-        name: String,
     },
 }
 

@@ -15,7 +15,7 @@ use crate::error::Result;
 #[derive(Serialize)]
 struct Entry<'a> {
     name: &'a str,
-    /// `allow`, `ask` or `deny`; of packages and computed names nothing.
+    /// `allow`, `ask` or `deny`; of computed names nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<String>,
     named_by: &'a BTreeSet<String>,
@@ -27,7 +27,6 @@ struct Shown<'a> {
     tools: Vec<Entry<'a>>,
     workflows: Vec<Entry<'a>>,
     artifacts: Vec<Entry<'a>>,
-    packages: Vec<Entry<'a>>,
     computed: Vec<Entry<'a>>,
     missing: &'a BTreeSet<String>,
 }
@@ -45,7 +44,6 @@ pub(super) async fn show(output: &Output, tenant: &Tenant, name: &str) -> Result
         ("tools.", &shown.tools),
         ("workflows.", &shown.workflows),
         ("artifacts.", &shown.artifacts),
-        ("package ", &shown.packages),
     ];
     let mut count = 0;
     for (prefix, entries) in lists {
@@ -91,7 +89,6 @@ fn shown<'a>(tenant: &Tenant, manifest: &'a Manifest) -> Shown<'a> {
         tools: entries(&manifest.tools, Some("tools")),
         workflows: entries(&manifest.workflows, Some("workflows")),
         artifacts: entries(&manifest.artifacts, Some("artifacts")),
-        packages: entries(&manifest.packages, None),
         computed: entries(&manifest.computed, None),
         missing: &manifest.missing,
     }

@@ -20,7 +20,6 @@ mod tools;
 mod artifacts;
 mod capabilities;
 mod runs;
-mod runtime;
 mod tenants;
 mod mcp;
 mod exchange;
@@ -215,7 +214,6 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit> {
         Command::Workflows(command) => workflows::dispatch(app, command).await,
         Command::Tools(command) => tools::dispatch(app, command).await,
         Command::Artifacts(command) => artifacts::dispatch(app, command).await,
-        Command::Runtime(command) => runtime::dispatch(app, command).await,
         Command::Runs(command) => runs::dispatch(app, command).await,
         Command::Tenants(command) => tenants::dispatch(app, command).await,
         Command::Mcp(given) => Box::pin(mcp::mcp(app, given)).await,

@@ -43,7 +43,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 28] = [
+const KEYS: [Key; 24] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
@@ -52,10 +52,6 @@ const KEYS: [Key; 28] = [
     key("storage.durability", "REPERTOIRE_DURABILITY", "", Kind::Text),
     key("runtime.component", "REPERTOIRE_COMPONENT", "--component", Kind::Path),
     key("runtime.cache", "REPERTOIRE_CACHE", "--cache", Kind::Path),
-    key("runtime.images", "REPERTOIRE_IMAGES", "", Kind::Path),
-    key("runtime.image", "REPERTOIRE_IMAGE", "", Kind::Text),
-    key("runtime.recipe", "REPERTOIRE_RECIPE", "", Kind::Path),
-    key("runtime.python", "REPERTOIRE_PYTHON", "", Kind::Path),
     key("embedding.model", "REPERTOIRE_MODEL", "--model", Kind::Path),
     key("embedding.onnxruntime", "REPERTOIRE_ONNXRUNTIME", "--onnxruntime", Kind::Path),
     key("limits.fuel", "REPERTOIRE_FUEL", "--fuel", Kind::Count),
@@ -202,25 +198,6 @@ impl Settings {
     /// As [`data`](Self::data).
     pub(super) fn component(&self) -> Result<&Path> {
         self.required("runtime.component")
-    }
-
-    /// Where runtime images are kept.
-    ///
-    /// # Errors
-    /// As [`data`](Self::data).
-    pub(super) fn images(&self) -> Result<PathBuf> {
-        Ok(match self.path("runtime.images") {
-            Some(images) => images.to_owned(),
-            None => self.data()?.join("images"),
-        })
-    }
-
-    /// The program that builds images, and the Python that runs it.
-    ///
-    /// # Errors
-    /// As [`data`](Self::data).
-    pub(super) fn recipe(&self) -> Result<(&Path, &Path)> {
-        Ok((self.required("runtime.recipe")?, self.required("runtime.python")?))
     }
 
     /// Checks that everything is there that a library with search needs.

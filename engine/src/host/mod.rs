@@ -8,7 +8,6 @@ pub(crate) mod approval;
 pub(crate) mod artifacts;
 pub(crate) mod calls;
 pub(crate) mod denied;
-mod images;
 mod tools;
 pub(crate) mod workflows;
 

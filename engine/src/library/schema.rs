@@ -272,9 +272,8 @@ struct StoredAnalysis {
     workflows: Vec<String>,
     #[serde(default)]
     artifacts: Vec<String>,
-    #[serde(default)]
-    packages: Vec<String>,
-    #[serde(default)]
+    /// What was saved before this was looked for may reach anything.
+    #[serde(default = "unknown")]
     computed: Vec<String>,
     #[serde(default)]
     warnings: Vec<StoredWarning>,
@@ -323,6 +322,10 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<J
     Json::deserialize(deserializer).map(Some)
 }
 
+fn unknown() -> Vec<String> {
+    ["artifacts", "tools", "workflows"].map(str::to_owned).into()
+}
+
 impl From<&Analysis> for StoredAnalysis {
     fn from(analysis: &Analysis) -> Self {
         let signature = &analysis.signature;
@@ -357,7 +360,6 @@ impl From<&Analysis> for StoredAnalysis {
             tools: analysis.uses.tools.clone(),
             workflows: analysis.uses.workflows.clone(),
             artifacts: analysis.uses.artifacts.clone(),
-            packages: analysis.uses.packages.clone(),
             computed: analysis.uses.computed.clone(),
             warnings: analysis.warnings.iter().map(warning).collect(),
         }
@@ -392,7 +394,6 @@ impl From<StoredAnalysis> for Analysis {
                 tools: stored.tools,
                 workflows: stored.workflows,
                 artifacts: stored.artifacts,
-                packages: stored.packages,
                 computed: stored.computed,
             },
             warnings: stored.warnings.into_iter().map(warning).collect(),

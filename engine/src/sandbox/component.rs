@@ -68,9 +68,8 @@ impl RuntimeOptions {
 /// The compiled Python component, ready to be instantiated. Shared by all
 /// engines and tenants of a process.
 pub struct Runtime {
-    engine: Engine,
     factory: Arc<Factory>,
-    options: RuntimeOptions,
+    max_instances: u32,
     identity: RuntimeIdentity,
 }
 
@@ -82,29 +81,18 @@ impl Runtime {
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the component
     /// is missing or not one of ours, or the cache directory is not safe to use.
     pub async fn load(options: RuntimeOptions) -> Result<Self> {
-        let runtime = tokio::task::spawn_blocking(move || {
-            // One stands by, another is taken apart.
-            let spare = options.standby.saturating_mul(2);
-            let engine = engine::new(options.max_instances.saturating_add(spare))?;
-            Self::load_blocking(engine, options)
-        })
-        .await
-        .map_err(|error| Error::internal("loading the component panicked").with_source(error))??;
+        let runtime =
+            tokio::task::spawn_blocking(move || Self::load_blocking(&options)).await.map_err(
+                |error| Error::internal("loading the component panicked").with_source(error),
+            )??;
         runtime.factory.fill();
         Ok(runtime)
     }
 
-    /// Another component, which shares this one's instances and cache. None of
-    /// its instances stands by: there may be many images, each rarely used.
-    pub(crate) async fn beside(&self, component: PathBuf) -> Result<Self> {
-        let engine = self.engine.clone();
-        let options = RuntimeOptions { component, standby: 0, ..self.options.clone() };
-        tokio::task::spawn_blocking(move || Self::load_blocking(engine, options))
-            .await
-            .map_err(|error| Error::internal("loading an image panicked").with_source(error))?
-    }
-
-    fn load_blocking(engine: Engine, options: RuntimeOptions) -> Result<Self> {
+    fn load_blocking(options: &RuntimeOptions) -> Result<Self> {
+        // One stands by, another is taken apart.
+        let spare = options.standby.saturating_mul(2);
+        let engine = engine::new(options.max_instances.saturating_add(spare))?;
         let (component, digest) = match &options.cache {
             Some(cache) => load_cached(&engine, &options.component, cache)?,
             None => {
@@ -127,8 +115,8 @@ impl Runtime {
             .and_then(WorkflowPre::new)
             .map_err(|error| not_a_component(&options.component, &error))?;
         let identity = RuntimeIdentity { component: digest, compiled: compiled_for(&engine) };
-        let factory = Arc::new(Factory::new(engine.clone(), instances, options.standby)?);
-        Ok(Self { engine, factory, options, identity })
+        let factory = Arc::new(Factory::new(engine, instances, options.standby)?);
+        Ok(Self { factory, max_instances: options.max_instances, identity })
     }
 
     /// What decides how a guest runs, apart from what it is given.
@@ -140,7 +128,7 @@ impl Runtime {
     /// Instances that may live at the same time.
     #[must_use]
     pub const fn max_instances(&self) -> u32 {
-        self.options.max_instances
+        self.max_instances
     }
 
     /// How many instances stand by at this moment.

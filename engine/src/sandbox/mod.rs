@@ -376,7 +376,6 @@ fn read_analysis(analysis: guest::Analysis) -> Result<Analysis> {
             tools: analysis.uses.tools,
             workflows: analysis.uses.workflows,
             artifacts: analysis.uses.artifacts,
-            packages: analysis.uses.packages,
             computed: analysis.uses.computed,
         },
         warnings: analysis

@@ -164,7 +164,6 @@ impl Factory {
             grants: Granted::only(&Grants::nothing().into()),
             approvals: Arc::new(MemoryApprovals::new()),
             slot: Slot::none(),
-            images: None,
         }))
     }
 

@@ -18,7 +18,6 @@ use crate::host::artifacts::Uploads;
 use crate::host::calls::Calls;
 use crate::host::workflows::Workflows;
 use crate::id::{RunId, TenantId};
-use crate::images::Images;
 use crate::sandbox::engine::FUEL_SLICE;
 use crate::sandbox::limiter::Limiter;
 use crate::sandbox::output::{CurrentOutput, EventSink, Output};
@@ -56,8 +55,6 @@ pub(crate) struct RunContext {
     pub(crate) approvals: Arc<dyn Approvals>,
     /// Its root's place among those that run, which it gives back while it waits.
     pub(crate) slot: Arc<Slot>,
-    /// The runtimes that there are beside its own.
-    pub(crate) images: Option<Images>,
     /// Nested runs that the guest has asked for.
     pub(crate) nested: AtomicU64,
 }

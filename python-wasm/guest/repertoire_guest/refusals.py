@@ -82,31 +82,8 @@ class _NotThere:
         elif path is not None or name.startswith("_") or top in stdlib._modules or top in sys.stdlib_module_names:
             return None
         else:
-            reason = _elsewhere(top) or f"workflows have Python's standard library only; for anything else {_TOOLS}, or save it as a workflow"
+            reason = f"workflows have Python's standard library only; for anything else {_TOOLS}, or save it as a workflow"
         raise ModuleNotFoundError(f"No module named {name!r}: {reason}", name=name)
-
-
-_which = None
-
-
-def ask_for_images():
-    """From here on the host is asked who has a module; while the component is built there is none."""
-    global _which
-    from wit_world.imports import images
-
-    _which = images.which
-
-
-def _elsewhere(module):
-    """Says which runtime image has a module."""
-    try:
-        names = _which(module) if _which is not None else ()
-    except UnicodeEncodeError:
-        return ""
-    if not names:
-        return ""
-    images = ("image " if len(names) == 1 else "images ") + ", ".join(names)
-    return f"this runtime lacks it, and the {images} has it; require the package in a block `# /// script`, or set runtime.image"
 
 
 def _raiser(make):

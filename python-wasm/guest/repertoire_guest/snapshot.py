@@ -31,38 +31,15 @@ def take():
 
     stdlib.capture(os.path.dirname(tzdata.__file__), "tzdata.", data=True)
     del sys.modules["tzdata"]  # the next import finds it in the snapshot
-    _capture_packages()
     stdlib.install()
     for name in COMMON:
         __import__(name)
-    import wit_world.imports.images  # the others are imported by what uses them
-
     refusals.install()
-    refusals.check_imports(*(sys.modules[f"wit_world.imports.{name}"] for name in ("tools", "workflows", "artifacts", "images")))
+    refusals.check_imports(*(sys.modules[f"wit_world.imports.{name}"] for name in ("tools", "workflows", "artifacts")))
     event_loop.install()
-    _import_packages()
     chance.install()
     standard_streams.install()
     _forget_the_build()
-
-
-def _capture_packages():
-    """What a runtime image has beside the standard library (`python-wasm/image.py`)."""
-    try:
-        import repertoire_image
-    except ModuleNotFoundError:
-        return
-    stdlib.capture(os.path.dirname(repertoire_image.__file__) + "/repertoire_packages", data=True)
-
-
-def _import_packages():
-    image = sys.modules.get("repertoire_image")
-    for name in image.IMPORTS if image else ():
-        try:
-            __import__(name)
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}".replace("\n", " ")
-            raise RuntimeError(f"REFUSED BY THE IMAGE: {name} {text}") from None
 
 
 def settle(guest):
@@ -75,7 +52,6 @@ def settle(guest):
     perform.prepare()
     chance.settle()
     uuid._node = uuid._last_timestamp = None
-    refusals.ask_for_images()
     gc.collect()
     gc.freeze()
 

@@ -8,7 +8,7 @@ This package needs nothing of the component and runs on any Python from 3.11 on,
 
 from dataclasses import dataclass, field
 
-from . import docstrings, entry, packages, schema, standards, uses
+from . import docstrings, entry, schema, standards, uses
 from .entry import InvalidSource
 
 __all__ = ["Analysis", "InvalidSource", "Parameter", "analyze"]
@@ -76,6 +76,6 @@ def _analyze(source):
         signature=entry.signature(run),
         description=module_doc.summary or run_doc.summary,
         docstring=docstrings.of(run),
-        uses=uses.find(tree, packages.required(source)),
+        uses=uses.find(tree),
         warnings=standards.check(tree, run),
     )

@@ -15,16 +15,15 @@ _REACH_ANYTHING = {"eval", "exec", "__import__", "globals", "locals", "vars", "c
 
 @dataclass
 class Uses:
-    """Names, sorted; packages as they are required."""
+    """Names, sorted."""
 
     tools: list[str] = field(default_factory=list)
     workflows: list[str] = field(default_factory=list)
     artifacts: list[str] = field(default_factory=list)
-    packages: list[str] = field(default_factory=list)
     computed: list[str] = field(default_factory=list)
 
 
-def find(tree, packages=()):
+def find(tree):
     """All that a source names; `computed` says where it may reach more by computing names."""
     named = {root: set() for root in _ROOTS}
     computed = set()
@@ -45,7 +44,7 @@ def find(tree, packages=()):
         if root:
             continue
         waiting.extend(ast.iter_child_nodes(node))
-    return Uses(*(sorted(named[root]) for root in _ROOTS), list(packages), sorted(computed))
+    return Uses(*(sorted(named[root]) for root in _ROOTS), sorted(computed))
 
 
 def _tool(names):

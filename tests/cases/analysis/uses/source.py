@@ -1,6 +1,3 @@
-# /// script
-# dependencies = ["pyyaml==6.0.3", "jinja2"]
-# ///
 import asyncio
 
 async def run(url: str):
