@@ -4,6 +4,7 @@
 //! to expect and is no boundary. The boundary is [`grants`](crate::grants), asked at every call.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::grants::{Decision, Granted, Target};
@@ -81,7 +82,7 @@ impl Index {
     }
 
     /// What workflows name that is not there (any more).
-    pub(crate) fn broken(&self, tools: &Registry) -> Vec<Broken> {
+    pub(crate) fn broken(&self, tools: &[Arc<ToolInfo>]) -> Vec<Broken> {
         let mut broken = BTreeMap::<String, Broken>::new();
         for workflow in self.0.values() {
             let manifest = self.manifest(workflow);
@@ -111,10 +112,22 @@ impl Index {
     }
 }
 
-fn has_tool(tools: &Registry, name: &str) -> bool {
+fn has_tool(tools: &[Arc<ToolInfo>], name: &str) -> bool {
     let (tool, callable) = name.split_once('.').unwrap_or((name, ""));
-    // The tool alone may stand for a recipe that is picked later.
-    tools.get(tool).is_some_and(|info| callable.is_empty() || info.callable(callable).is_some())
+    let found = tools.iter().find(|info| info.name.as_str() == tool);
+    // The tool alone may stand for a recipe that is picked later; and what a server has that
+    // cannot be started nobody knows.
+    found.is_some_and(|info| {
+        callable.is_empty() || info.callables.is_empty() || info.callable(callable).is_some()
+    })
+}
+
+/// The tools of which something may be called. No other is asked, or started, for a list.
+pub(crate) fn reachable(granted: &Granted, tools: &Registry) -> Registry {
+    if granted.is_everything() {
+        return tools.clone();
+    }
+    tools.only(|tool| granted.may_reach_tool(tool))
 }
 
 /// What becomes of a tool that a source names, with a recipe or without.
@@ -127,14 +140,18 @@ pub(crate) fn decide_tool(granted: &Granted, tools: &Registry, name: &str) -> De
     any.unwrap_or_else(|| decide(callable))
 }
 
-/// A tool with those of its callables that may be called; none if that is none.
-pub(crate) fn visible_tool(granted: &Granted, info: &ToolInfo) -> Option<ToolInfo> {
-    let mut info = info.clone();
+/// A tool with those of its callables that may be called; none if that is none of them.
+pub(crate) fn visible_tool(granted: &Granted, info: &Arc<ToolInfo>) -> Option<Arc<ToolInfo>> {
+    // What cannot be started has none, and says so.
+    if granted.is_everything() || info.callables.is_empty() {
+        return Some(Arc::clone(info));
+    }
+    let mut info = ToolInfo::clone(info);
     let tool = info.name.clone();
     info.callables.retain(|callable| {
         granted.permits(&Target::Tool { tool: tool.as_str(), callable: &callable.name })
     });
-    (!info.callables.is_empty()).then_some(info)
+    (!info.callables.is_empty()).then(|| Arc::new(info))
 }
 
 /// Keeps the workflows that may be run: nothing that they name, or that those

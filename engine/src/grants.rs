@@ -92,6 +92,17 @@ impl Rule {
         &self.0
     }
 
+    /// Whether it is about all of a tool, or about something of it.
+    fn is_about_tool(&self, tool: &str) -> (bool, bool) {
+        let (root, rest) = self.0.split_once('.').unwrap_or((&self.0, "*"));
+        let all = match rest.strip_suffix('*') {
+            Some(prefix) => tool.starts_with(prefix),
+            None => tool == rest,
+        };
+        let some = rest.strip_prefix(tool).is_some_and(|rest| rest.starts_with(['.', '(']));
+        (root == "tools" && all, root == "tools" && (all || some))
+    }
+
     fn is_about(&self, target: &Target<'_>) -> bool {
         let (root, rest) = self.0.split_once('.').unwrap_or((&self.0, "*"));
         let matches = |name: &str| match rest.strip_suffix('*') {
@@ -224,6 +235,15 @@ impl Grants {
         self.default.unwrap_or(unsaid)
     }
 
+    /// Whether there may be something of a tool that is not refused.
+    fn may_reach_tool(&self, tool: &str) -> bool {
+        let mut permitting = self.allow.iter().chain(&self.ask);
+        let is_denied = self.deny.iter().any(|rule| rule.is_about_tool(tool).0);
+        !is_denied
+            && (self.otherwise() < Decision::Deny
+                || permitting.any(|rule| rule.is_about_tool(tool).1))
+    }
+
     /// What becomes of a call, and the rule that says so, if one does.
     fn decide(&self, target: &Target<'_>) -> (Decision, Option<&Rule>) {
         let lists = [
@@ -301,6 +321,12 @@ impl Granted {
     /// Whether a call could be made, if need be after somebody has agreed.
     pub(crate) fn permits(&self, target: &Target<'_>) -> bool {
         self.decide(target) < Decision::Deny
+    }
+
+    /// Whether there may be something of a tool that could be called, whatever its
+    /// recipes are: of the others nobody need ask what they have.
+    pub(crate) fn may_reach_tool(&self, tool: &str) -> bool {
+        self.0.iter().all(|grants| grants.get().may_reach_tool(tool))
     }
 
     /// What becomes of a call.
@@ -409,6 +435,27 @@ mod tests {
         let denies = asks.allow("tools.a").unwrap().deny("tools.a.b").unwrap();
         assert_eq!(decide(&denies, tool("a", "b")), Decision::Deny);
         assert_eq!(decide(&denies, tool("a", "c")), Decision::Allow);
+    }
+
+    #[test]
+    fn a_tool_of_which_nothing_is_granted_need_not_be_asked() {
+        let may = |allow: &[&str], ask: &[&str], deny: &[&str], default| {
+            let rules =
+                |rules: &[&str]| rules.iter().map(|rule| Rule::new(*rule).unwrap()).collect();
+            let (allow, ask, deny) = (rules(allow), rules(ask), rules(deny));
+            Grants { default, allow, ask, deny, ask_seconds: None }.may_reach_tool("curl")
+        };
+        assert!(may(&[], &[], &[], None));
+        assert!(may(&["tools"], &[], &["tools.curly", "tools.curl.get", "tools.curl()"], None));
+        assert!(may(&["tools.curl.g*"], &[], &[], None));
+        assert!(may(&["tools.curl()"], &[], &[], None));
+        assert!(may(&["workflows"], &["tools.cu*"], &[], None));
+        assert!(may(&[], &[], &["tools.curl.*"], None), "the tool itself is left");
+        assert!(!may(&["tools"], &[], &["tools.curl"], None));
+        assert!(!may(&["tools"], &[], &["tools.c*"], None));
+        assert!(!may(&["tools.curly", "tools.cur"], &[], &[], None));
+        assert!(!may(&["workflows.curl"], &[], &[], None));
+        assert!(!may(&[], &[], &[], Some(Decision::Deny)));
     }
 
     #[test]

@@ -10,8 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use lancedb::expr::{col, is_in, lit};
 use lancedb::query::{QueryBase, Select};
-use tokio::sync::OnceCell;
+use sha2::{Digest, Sha256};
 
+use super::shelf::hex;
 use super::{Artifacts, Metadata, kind};
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -21,18 +22,18 @@ use crate::lance::{Database, Table, column, equal, rows_of};
 
 /// Name and version, joined by a character that no name has.
 const KEY: &str = "key";
-const NAME: &str = "name";
+pub(super) const NAME: &str = "name";
 const VERSION: &str = "version";
-const KIND: &str = "kind";
+pub(super) const KIND: &str = "kind";
 const MEDIA_TYPE: &str = "media_type";
-const DESCRIPTION: &str = "description";
-const SIZE: &str = "size";
-const DIGEST: &str = "digest";
-const CREATED_AT: &str = "created_at";
+pub(super) const DESCRIPTION: &str = "description";
+pub(super) const SIZE: &str = "size";
+pub(super) const DIGEST: &str = "digest";
+pub(super) const CREATED_AT: &str = "created_at";
 const EXPIRES_AT: &str = "expires_at";
-const RUN: &str = "run";
+pub(super) const RUN: &str = "run";
 const PIECES: &str = "pieces";
-const CONTENT: &str = "content";
+pub(super) const CONTENT: &str = "content";
 const NUMBER: &str = "number";
 const WRITTEN_AT: &str = "written_at";
 
@@ -52,18 +53,13 @@ const METADATA: [&str; 11] = [
 ];
 
 /// They may have a MiB each, and are copied a few times at most.
-const VERSIONS_PER_FILE: usize = 64;
+pub(super) const VERSIONS_PER_FILE: usize = 64;
 const PIECES_PER_FILE: usize = 16;
-
-/// The table that format 1 had until there were versions.
-const BEFORE_VERSIONS: &str = "artifacts";
 
 /// One tenant's artifacts, in LanceDB.
 pub struct LanceArtifacts {
     versions: Arc<Table>,
     pieces: Arc<Table>,
-    before: Arc<Table>,
-    moved: OnceCell<()>,
 }
 
 impl LanceArtifacts {
@@ -72,26 +68,34 @@ impl LanceArtifacts {
         Self {
             versions: table("artifact_versions", versions(), VERSIONS_PER_FILE),
             pieces: table("artifact_pieces", pieces(), PIECES_PER_FILE),
-            before: table(BEFORE_VERSIONS, before_versions(), VERSIONS_PER_FILE),
-            moved: OnceCell::new(),
         }
     }
 
-    /// The table of versions. What an earlier version of this program saved
-    /// becomes version 1, in one commit, the first time that somebody looks.
-    async fn versions_table(&self) -> Result<&Arc<Table>> {
-        let moved = self.moved.get_or_try_init(|| async {
-            if self.versions.exists() || !self.before.exists() {
-                return Ok(());
+    /// Makes both tables be there, with nothing in them.
+    pub(super) async fn empty(&self) -> Result<()> {
+        for table in [&self.versions, &self.pieces] {
+            table.overwrite(vec![RecordBatch::new_empty(table.schema().clone())]).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds versions of which it is known that they are not there.
+    pub(super) async fn add(&self, versions: &[(Metadata, Option<Bytes>)]) -> Result<()> {
+        self.versions.add(self.version_rows(versions)?).await
+    }
+
+    /// Whether a version's content is what was saved, all of it.
+    pub(crate) async fn is_intact(&self, of: &Metadata) -> Result<bool> {
+        let (mut digest, mut size, mut number) = (Sha256::new(), 0, 0);
+        while let Some(piece) = self.read(of, number).await? {
+            digest.update(&piece);
+            size += piece.len() as u64;
+            number += 1;
+            if of.pieces.is_none() || size >= of.size {
+                break;
             }
-            let found = self.before.read(|query| Ok(rows_of(query))).await?;
-            let old: Vec<_> = rows(&found).map(read_old).collect::<Result<_>>()?;
-            if !old.is_empty() {
-                self.versions.insert(KEY, self.version_rows(&old)?).await?;
-            }
-            Ok(())
-        });
-        moved.await.map(|()| &self.versions)
+        }
+        Ok(size == of.size && hex(&digest.finalize()) == of.digest)
     }
 
     fn version_rows(&self, versions: &[(Metadata, Option<Bytes>)]) -> Result<RecordBatch> {
@@ -130,7 +134,7 @@ impl Artifacts for LanceArtifacts {
         let row = self.version_rows(&[(metadata.clone(), whole)])?;
         // Whoever races for the version, in this process or another: the merge
         // looks again before it commits, and inserts nothing if it lost.
-        Ok(self.versions_table().await?.insert(KEY, row).await? > 0)
+        Ok(self.versions.insert(KEY, row).await? > 0)
     }
 
     async fn write(
@@ -157,7 +161,7 @@ impl Artifacts for LanceArtifacts {
     async fn read(&self, metadata: &Metadata, piece: u64) -> Result<Option<Bytes>> {
         let (table, matching) = match metadata.pieces {
             Some(pieces) => (&self.pieces, equal(PIECES, pieces).and(equal(NUMBER, piece))),
-            None => (self.versions_table().await?, equal(KEY, key(metadata))),
+            None => (&self.versions, equal(KEY, key(metadata))),
         };
         let found = table
             .read(|query| {
@@ -169,7 +173,7 @@ impl Artifacts for LanceArtifacts {
     }
 
     async fn versions(&self, name: Option<&ArtifactName>) -> Result<Vec<Metadata>> {
-        let found = self.versions_table().await?.read(|query| {
+        let found = self.versions.read(|query| {
             let query = query.select(Select::columns(&METADATA));
             Ok(rows_of(match name {
                 Some(name) => query.only_if_expr(equal(NAME, name.as_str())),
@@ -184,7 +188,7 @@ impl Artifacts for LanceArtifacts {
         let keys: Vec<_> = keys.collect();
         let removed = match keys.is_empty() {
             true => 0,
-            false => self.versions_table().await?.delete(is_in(col(KEY), keys)).await?,
+            false => self.versions.delete(is_in(col(KEY), keys)).await?,
         };
         // After their rows, so that whatever has a row has its pieces.
         let pieces: Vec<_> = doomed.iter().filter_map(|found| found.pieces.map(lit)).collect();
@@ -250,24 +254,11 @@ fn pieces() -> SchemaRef {
     ]))
 }
 
-fn before_versions() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        column(NAME, DataType::Utf8, true),
-        column(KIND, DataType::Utf8, false),
-        column(DESCRIPTION, DataType::Utf8, false),
-        column(SIZE, DataType::UInt64, false),
-        column(DIGEST, DataType::Utf8, false),
-        column(CREATED_AT, DataType::UInt64, false),
-        Field::new(RUN, DataType::Utf8, true),
-        column(CONTENT, DataType::LargeBinary, false),
-    ]))
-}
-
 fn read(row: Row<'_>) -> Result<Metadata> {
     Ok(Metadata {
         name: ArtifactName::new(row.text(NAME)?)?,
         version: row.number(VERSION)?,
-        kind: kind(row.text(KIND)?).ok_or_else(|| unexpected(KIND, "json, text or binary"))?,
+        kind: kind_of(&row)?,
         media_type: row.text(MEDIA_TYPE)?.to_owned(),
         description: row.text(DESCRIPTION)?.to_owned(),
         size: row.number(SIZE)?,
@@ -279,49 +270,7 @@ fn read(row: Row<'_>) -> Result<Metadata> {
     })
 }
 
-fn read_old(row: Row<'_>) -> Result<(Metadata, Option<Bytes>)> {
-    let kind = kind(row.text(KIND)?).ok_or_else(|| unexpected(KIND, "json, text or binary"))?;
-    let media_type = match kind {
-        super::JSON => "application/json",
-        super::TEXT => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    };
-    let metadata = Metadata {
-        name: ArtifactName::new(row.text(NAME)?)?,
-        version: 1,
-        kind,
-        media_type: media_type.to_owned(),
-        description: row.text(DESCRIPTION)?.to_owned(),
-        size: row.number(SIZE)?,
-        digest: row.text(DIGEST)?.to_owned(),
-        created_at: Timestamp::from_millis(row.number(CREATED_AT)?),
-        expires_at: None,
-        run: row.optional_text(RUN)?.map(RunId::parse).transpose()?,
-        pieces: None,
-    };
-    Ok((metadata, Some(Bytes::copy_from_slice(row.bytes(CONTENT)?))))
-}
-
-#[cfg(test)]
-impl LanceArtifacts {
-    /// Writes rows as format 1 had them before there were versions.
-    pub(super) async fn save_as_before(&self, saved: &[(&str, &str, Vec<u8>)]) {
-        let text = |of: fn(&(&str, &str, Vec<u8>)) -> String| {
-            Arc::new(StringArray::from_iter_values(saved.iter().map(of)))
-        };
-        let row = RecordBatch::try_new(
-            before_versions(),
-            vec![
-                text(|row| row.0.to_owned()),
-                text(|row| row.1.to_owned()),
-                text(|_| String::new()),
-                Arc::new(UInt64Array::from_iter_values(saved.iter().map(|row| row.2.len() as u64))),
-                text(|_| "00".to_owned()),
-                Arc::new(UInt64Array::from_iter_values(saved.iter().map(|_| 7))),
-                Arc::new(StringArray::from_iter(saved.iter().map(|_| None::<&str>))),
-                Arc::new(LargeBinaryArray::from_iter_values(saved.iter().map(|row| &row.2))),
-            ],
-        );
-        self.before.insert(NAME, row.unwrap()).await.unwrap();
-    }
+/// Which kind of artifact a row holds.
+pub(super) fn kind_of(row: &Row<'_>) -> Result<&'static str> {
+    kind(row.text(KIND)?).ok_or_else(|| unexpected(KIND, "json, text or binary"))
 }

@@ -11,6 +11,8 @@ pub mod memory;
 mod shelf;
 #[cfg(all(test, feature = "lancedb"))]
 mod tests;
+#[cfg(feature = "lancedb")]
+pub(crate) mod upgrade;
 mod upload;
 
 use std::collections::HashSet;
@@ -22,7 +24,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::id::{ArtifactName, RunId, quoted};
+use crate::id::{ArtifactName, RunId, quoted, sha256_hex};
 use crate::json::Json;
 
 pub(crate) use shelf::Shelf;
@@ -93,6 +95,15 @@ pub(crate) const BINARY: &str = "binary";
 /// The kind of that name.
 pub(crate) fn kind(name: &str) -> Option<&'static str> {
     [JSON, TEXT, BINARY].into_iter().find(|kind| *kind == name)
+}
+
+/// The media type of a kind of which nobody says more.
+pub(crate) fn usual_media_type(kind: &str) -> &'static str {
+    match kind {
+        JSON => "application/json",
+        TEXT => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
 }
 
 /// What is known of one version of an artifact without loading it.

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::upload::Unfinished;
 use super::{
     ArtifactLimits, Artifacts, BINARY, Content, Filter, JSON, MAX_ARTIFACT, MAX_PAGE, MAX_WHOLE,
-    Metadata, PIECE, SaveOptions, Upload, kind,
+    Metadata, PIECE, SaveOptions, Upload, kind, usual_media_type,
 };
 use crate::clock::{Clock, Entropy, SystemEntropy, Timestamp};
 use crate::error::{Code, Error, Result};
@@ -260,11 +260,9 @@ impl Shelf {
         pieces: Option<u64>,
     ) -> Metadata {
         let created_at = self.clock.now();
-        let media_type = match (options.media_type.is_empty(), kind) {
-            (false, _) => options.media_type,
-            (true, JSON) => "application/json".to_owned(),
-            (true, BINARY) => "application/octet-stream".to_owned(),
-            (true, _) => "text/plain; charset=utf-8".to_owned(),
+        let media_type = match options.media_type.is_empty() {
+            false => options.media_type,
+            true => usual_media_type(kind).to_owned(),
         };
         let expires_at = options.expires_in.map(|time| {
             let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

@@ -13,6 +13,7 @@ use super::lance::LanceArtifacts;
 use super::memory::MemoryArtifacts;
 use super::{
     ArtifactLimits, Artifacts, Content, Filter, MAX_WHOLE, Metadata, PIECE, SaveOptions, Shelf,
+    upgrade,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::error::Code;
@@ -300,20 +301,31 @@ async fn the_largest_text_fits_and_pages_go_on() {
     }
 }
 
-/// Format 1 had one content a name.
+/// Formats 1 and 2 had one content a name. What an upgrade that was interrupted has left is
+/// not there twice.
 #[tokio::test]
 async fn what_was_saved_before_there_were_versions_is_version_1() {
     let dir = tempfile::tempdir().unwrap();
-    let old = store(dir.path());
-    old.save_as_before(&[("a", "json", b"[1]".to_vec()), ("b", "binary", vec![5; 2 * PIECE])])
-        .await;
+    std::fs::write(dir.path().join(MARKER), "{}").unwrap();
+    let database = Arc::new(Database::new(dir.path().to_owned()));
+    let saved = [("a", "json", b"[1]".to_vec()), ("b", "binary", vec![5; 2 * PIECE + 1])];
+    upgrade::save_as_before(&database, &saved).await;
+    for _ in 0..2 {
+        upgrade::from_2(&database).await.unwrap();
+    }
+    assert_eq!(store(dir.path()).versions(None).await.unwrap().len(), 2);
     let clock = Arc::<Set>::default();
     let shelf = shelf(store(dir.path()), &clock);
     let found = shelf.find(&name("a"), None).await.unwrap().unwrap();
     assert_eq!((found.version, found.media_type.as_str()), (1, "application/json"));
+    assert_eq!((found.description.as_str(), found.created_at.as_millis()), ("what a is", 7));
     assert_eq!(shelf.content(&found).await.unwrap().as_bytes(), b"[1]");
     let large = shelf.find(&name("b"), Some(1)).await.unwrap().unwrap();
-    assert_eq!(shelf.content(&large).await.unwrap(), Content::Binary(vec![5; 2 * PIECE].into()));
+    assert_eq!(
+        shelf.content(&large).await.unwrap(),
+        Content::Binary(vec![5; 2 * PIECE + 1].into())
+    );
+    assert!(large.pieces.is_some(), "it is not in pieces");
     let new = shelf.save(&name("a"), &Content::Text("new".into()), "".into()).await.unwrap();
     assert_eq!(new.version, 2);
 }

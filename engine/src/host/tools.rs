@@ -8,7 +8,7 @@ use repertoire_host_bindings::{calls, tools, types};
 use wasmtime::component::HasSelf;
 
 use super::{Caller, blocking, gate, observed, read_arguments, starting, wire_parameter};
-use crate::capabilities::visible_tool;
+use crate::capabilities::{reachable, visible_tool};
 use crate::error::{Error, Result};
 use crate::grants::Target;
 use crate::id::quoted;
@@ -22,7 +22,8 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
     async fn list(mut caller: Caller<'_>) -> wasmtime::Result<Vec<tools::Tool>> {
         let context = Arc::clone(caller.data_mut().context());
         let list = async move {
-            let all = context.tools.list_for(&bounds(&context)).await;
+            let tools = reachable(&context.grants, &context.tools);
+            let all = tools.list_for(&bounds(&context)).await;
             let visible = all.iter().filter_map(|tool| visible_tool(&context.grants, tool));
             Ok(visible.map(|tool| wire_tool(&tool)).collect::<Vec<_>>())
         };
@@ -37,7 +38,8 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
         let context = Arc::clone(caller.data_mut().context());
         let call = Call::of("tools.get", &name);
         blocking(&mut caller, call, async move {
-            let tool = context.tools.get_for(&name, &bounds(&context)).await?;
+            let tools = reachable(&context.grants, &context.tools);
+            let tool = tools.get_for(&name, &bounds(&context)).await?;
             let visible = visible_tool(&context.grants, &tool);
             let none = || Error::not_found(format!("there is no tool {}", quoted(&name)));
             visible.map(|tool| wire_tool(&tool)).ok_or_else(none)
@@ -54,10 +56,9 @@ impl tools::HostWithStore<HostState> for HasSelf<HostState> {
         let call = Call::of("tools.search", &(&query, limit));
         blocking(&mut caller, call, async move {
             // What may not be called takes no place from what may.
-            let all = context
-                .workflows
-                .search_tools(&context.tools, &query, u32::MAX, &bounds(&context))
-                .await?;
+            let tools = reachable(&context.grants, &context.tools);
+            let all =
+                context.workflows.search_tools(&tools, &query, u32::MAX, &bounds(&context)).await?;
             let visible = all.iter().filter_map(|tool| visible_tool(&context.grants, tool));
             Ok(visible.take(limit as usize).map(|tool| wire_tool(&tool)).collect())
         })
@@ -119,7 +120,8 @@ async fn call(
     gate(&context, &Target::Tool { tool: &tool, callable: &callable }, &arguments).await?;
     let bounds = bounds(&context);
     let target = || target(&tool, &callable);
-    let work = context.tools.call(&tool, &callable, &arguments, &bounds);
+    let tools = reachable(&context.grants, &context.tools);
+    let work = tools.call(&tool, &callable, &arguments, &bounds);
     // A tool's bug ends one call, not the embedder's task: what the panic could
     // leave half done is the tool's own.
     let work = AssertUnwindSafe(work).catch_unwind().map(|answer| {

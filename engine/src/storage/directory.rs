@@ -7,7 +7,7 @@
 //! tenants/acme/*.lance            LanceDB's tables
 //! tenants/acme/approvals/         calls that wait, and the answers
 //! tenants/acme/quarantine/        damaged files that were set aside
-//! tenants/acme/backup-format-1/   the tables as they were before they were upgraded
+//! tenants/acme/backup-format-2/   the tables as they were before they were upgraded
 //! ```
 //!
 //! A directory of an older format gets the new number when it is first used, which keeps older
@@ -26,7 +26,7 @@ use crate::id::{TenantId, quoted};
 use crate::lance::{MARKER, QUARANTINE, create_dir};
 
 /// The number of this layout and of the tables' columns.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// The oldest format that can be upgraded.
 const OLDEST: u32 = 1;
@@ -150,6 +150,12 @@ impl Directory {
     pub(super) fn set_upgraded(&self, tenant: &TenantId, meta: &Meta) -> Result<()> {
         let path = self.tenant(tenant).join(MARKER);
         replace(&path, &meta_text(&Meta::new(&meta.model, meta.dimensions))?)
+    }
+
+    /// Removes a table that is not of the newest format, and that a backup has. What stays, should
+    /// it be interrupted, is in nobody's way.
+    pub(super) fn remove_table(&self, tenant: &TenantId, table: &str) {
+        let _ = std::fs::remove_dir_all(self.tenant(tenant).join(format!("{table}.lance")));
     }
 
     /// What lies where the tenants do, by name.
@@ -390,7 +396,7 @@ mod tests {
         let root = dir.path().join("a/b c");
         let directory = Directory::prepare(&root).unwrap();
         assert_eq!(std::fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
-        assert_eq!(std::fs::read_to_string(root.join("FORMAT")).unwrap(), "2\n");
+        assert_eq!(std::fs::read_to_string(root.join("FORMAT")).unwrap(), format!("{FORMAT}\n"));
         let (acme, meta) = (TenantId::new("acme").unwrap(), Meta::new("m", 3));
         assert_eq!(directory.meta(&acme).unwrap(), None);
         assert!(directory.create(&acme, &meta).unwrap());
@@ -412,9 +418,10 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         assert!(refused(&file).contains("is a file"));
         assert!(refused(&file.join("below")).contains("cannot create"));
-        std::fs::write(dir.path().join("FORMAT"), "3").unwrap();
+        std::fs::write(dir.path().join("FORMAT"), (FORMAT + 1).to_string()).unwrap();
         let message = refused(dir.path());
-        assert!(message.contains("format 3") && message.contains("format 2"), "{message}");
+        let (newer, known) = (format!("format {}", FORMAT + 1), format!("format {FORMAT}"));
+        assert!(message.contains(&newer) && message.contains(&known), "{message}");
         std::fs::write(dir.path().join("FORMAT"), b"\xff\0").unwrap();
         assert!(refused(dir.path()).contains("not the number"));
     }

@@ -3,6 +3,7 @@
 //! Each tenant's tables are read through links to their files, in a directory of their own:
 //! what opening does to a damaged table is done there, and noticed, and thrown away.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -117,18 +118,19 @@ async fn examine_tenant(directory: &Directory, tenant: &TenantId, diagnosis: &mu
         Err(error) => diagnosis.damage(&dir, error.chain()),
     }
     let artifacts = LanceArtifacts::new(&database);
-    match artifacts.list().await {
+    match artifacts.versions(None).await {
         Ok(all) => {
+            diagnosis.artifacts +=
+                all.iter().map(|known| &known.name).collect::<HashSet<_>>().len();
             for known in all {
-                diagnosis.artifacts += 1;
-                let found = artifacts.load(&known.name).await;
-                let problem = match found {
-                    Ok(Some((_, content))) if content.digest() == known.digest => continue,
-                    Ok(Some(_)) => "is not what was saved: its digest is another".to_owned(),
-                    Ok(None) => "is listed and cannot be found".to_owned(),
+                let problem = match artifacts.is_intact(&known).await {
+                    Ok(true) => continue,
+                    Ok(false) => "is not what was saved".to_owned(),
                     Err(error) => error.chain(),
                 };
-                diagnosis.damage(&dir, format!("the artifact {} {problem}", known.name));
+                let (name, version) = (&known.name, known.version);
+                diagnosis
+                    .damage(&dir, format!("the artifact {name}, version {version}, {problem}"));
             }
         }
         Err(error) => diagnosis.damage(&dir, error.chain()),

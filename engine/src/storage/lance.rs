@@ -146,8 +146,15 @@ async fn upgrade(directory: &Directory, tenant: &TenantId, database: &Arc<Databa
         return Ok(());
     };
     directory.back_up(tenant, meta.format)?;
-    crate::library::upgrade::from_1(database, meta.dimensions).await?;
+    if meta.format < 2 {
+        crate::library::upgrade::from_1(database, meta.dimensions).await?;
+    }
+    if meta.format < 3 {
+        crate::artifacts::upgrade::from_2(database).await?;
+    }
     directory.set_upgraded(tenant, &meta)?;
+    // Not before: an upgrade that is interrupted begins with it anew.
+    directory.remove_table(tenant, crate::artifacts::upgrade::TABLE);
     tracing::info!(%tenant, from = meta.format, to = FORMAT, "a tenant's tables were upgraded");
     Ok(())
 }

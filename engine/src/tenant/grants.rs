@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Tenant;
 use crate::approvals::Request;
-use crate::capabilities::{Broken, Index, Manifest, decide_tool, visible_tool};
+use crate::capabilities::{Broken, Index, Manifest, decide_tool, reachable, visible_tool};
 use crate::catalog::checked_query;
 use crate::error::{Code, Error, Result};
 use crate::grants::{Decision, Granted, LiveGrants, Target};
@@ -43,13 +43,14 @@ impl Tenant {
         }
     }
 
-    /// Tools, recipes and workflows that workflows name and that are not there.
+    /// Tools, recipes and workflows that workflows name and that are not there. Servers are
+    /// started for it; what one has that cannot be started is taken to be there.
     ///
     /// # Errors
     /// [`Code::Unavailable`] if the library cannot be read.
     pub async fn broken(&self) -> Result<Vec<Broken>> {
         let index = Index::of(self.invoker.catalog.library.as_ref()).await?;
-        Ok(index.broken(&self.invoker.tools))
+        Ok(index.broken(&self.invoker.tools.list_for(&self.call_context()).await))
     }
 
     /// The calls that wait for an approval, the oldest first; of runs of other processes too.
@@ -82,13 +83,14 @@ impl Tenant {
     /// without starting anything.
     #[must_use]
     pub fn tools(&self) -> Vec<Arc<ToolInfo>> {
-        self.visible(self.invoker.tools.list())
+        self.visible(reachable(&Granted::only(&self.grants), &self.invoker.tools).list())
     }
 
     /// The tools that workflows may call, by name, those of servers included,
     /// which are started for it.
     pub async fn tools_now(&self) -> Vec<Arc<ToolInfo>> {
-        self.visible(self.invoker.tools.list_for(&self.call_context()).await)
+        let tools = reachable(&Granted::only(&self.grants), &self.invoker.tools);
+        self.visible(tools.list_for(&self.call_context()).await)
     }
 
     fn call_context(&self) -> CallContext {
@@ -103,7 +105,8 @@ impl Tenant {
         let embedder = self.invoker.catalog.embedder.as_ref();
         let (query, all, context) =
             (checked_query(query)?, MAX_HITS.max(limit), self.call_context());
-        let found = self.invoker.tools.search(query, all, embedder, &context).await?;
+        let tools = reachable(&Granted::only(&self.grants), &self.invoker.tools);
+        let found = tools.search(query, all, embedder, &context).await?;
         let mut visible = self.visible(found);
         visible.truncate(limit);
         Ok(visible)
@@ -111,10 +114,7 @@ impl Tenant {
 
     fn visible(&self, tools: Vec<Arc<ToolInfo>>) -> Vec<Arc<ToolInfo>> {
         let granted = Granted::only(&self.grants);
-        if granted.is_everything() {
-            return tools;
-        }
-        tools.iter().filter_map(|tool| visible_tool(&granted, tool)).map(Arc::new).collect()
+        tools.iter().filter_map(|tool| visible_tool(&granted, tool)).collect()
     }
 
     /// Calls a tool from outside a run. `callable` is empty for the tool itself.
@@ -124,13 +124,27 @@ impl Tenant {
     /// [`Code::TimedOut`]; [`Code::Denied`], also if somebody would have to be
     /// asked first: outside a run nothing waits.
     pub async fn call_tool(&self, tool: &str, callable: &str, arguments: &Json) -> Result<Json> {
-        let target = Target::Tool { tool, callable };
-        if Granted::only(&self.grants).check(&target)? > Decision::Allow {
+        self.check(&Target::Tool { tool, callable })?;
+        let tools = reachable(&Granted::only(&self.grants), &self.invoker.tools);
+        tools.call(tool, callable, arguments, &self.call_context()).await
+    }
+
+    /// Refuses what is not granted, and what somebody would have to be asked about.
+    ///
+    /// # Errors
+    /// [`Code::Denied`], with the line that would allow it.
+    pub(crate) fn check(&self, target: &Target<'_>) -> Result<()> {
+        if Granted::only(&self.grants).check(target)? > Decision::Allow {
             return Err(Error::new(
                 Code::Denied,
                 format!("{target} needs an approval, and only a run can wait for one"),
             ));
         }
-        self.invoker.tools.call(tool, callable, arguments, &self.call_context()).await
+        Ok(())
+    }
+
+    /// Whether something is shown to who has this tenant's grants.
+    pub(crate) fn permits(&self, target: &Target<'_>) -> bool {
+        Granted::only(&self.grants).permits(target)
     }
 }

@@ -31,7 +31,7 @@ pub struct Registry(Arc<Tools>);
 #[derive(Default)]
 struct Tools {
     entries: BTreeMap<ToolName, Arc<Entry>>,
-    vectors: search::Vectors,
+    vectors: Arc<search::Vectors>,
 }
 
 struct Entry {
@@ -128,7 +128,16 @@ impl Registry {
             }
             entries.insert(name, Arc::new(entry));
         }
-        Ok(Self(Arc::new(Tools { entries, vectors: search::Vectors::default() })))
+        Ok(Self(Arc::new(Tools { entries, vectors: Arc::default() })))
+    }
+
+    /// Those of the tools whose names are kept. The others are not there: nothing
+    /// starts them, and no message tells of them.
+    #[must_use]
+    pub(crate) fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let kept = self.0.entries.iter().filter(|(name, _)| keep(name.as_str()));
+        let entries = kept.map(|(name, entry)| (name.clone(), Arc::clone(entry))).collect();
+        Self(Arc::new(Tools { entries, vectors: Arc::clone(&self.0.vectors) }))
     }
 
     /// Every tool, by name, as far as it is known without starting anything.
