@@ -13,6 +13,9 @@ use crate::limits::Limits;
 use crate::recording::Spent;
 use crate::run::Usage;
 
+/// How often a clock is looked at that stands.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// One run's use of the limits of its tree.
 ///
 /// A nested run's budget points to its caller's. Everything that a run uses is
@@ -53,7 +56,11 @@ struct Counters {
 /// The time that a tree has spent waiting for people, which is not its own.
 #[derive(Debug, Default)]
 struct Pauses {
-    under_way: u32,
+    /// Calls that wait.
+    waiting: u32,
+    /// Guests that are at work, and not in a host call.
+    working: u32,
+    /// Since when calls wait and no guest works.
     since: Option<Instant>,
     before: Duration,
 }
@@ -62,19 +69,25 @@ impl Pauses {
     fn total(&self) -> Duration {
         self.before + self.since.map(|since| since.elapsed()).unwrap_or_default()
     }
+
+    /// Changes who waits or works, and stops the clock, or starts it.
+    fn change(&mut self, change: impl FnOnce(&mut Self)) {
+        change(self);
+        if self.waiting > 0 && self.working == 0 {
+            self.since.get_or_insert_with(Instant::now);
+        } else {
+            self.before = self.total();
+            self.since = None;
+        }
+    }
 }
 
-/// While it lives, the tree's wall time stands still.
+/// While it lives, the tree's wall time stands still whenever no guest of it works.
 pub(crate) struct Pause(Arc<Budget>);
 
 impl Drop for Pause {
     fn drop(&mut self) {
-        let mut pauses = self.0.pauses();
-        pauses.under_way -= 1;
-        if pauses.under_way == 0 {
-            pauses.before = pauses.total();
-            pauses.since = None;
-        }
+        self.0.pauses().change(|pauses| pauses.waiting = pauses.waiting.saturating_sub(1));
     }
 }
 
@@ -151,20 +164,41 @@ impl Budget {
         self.deadline + self.paused()
     }
 
+    /// When it is time to look whether the wall time is over. While the clock stands that is
+    /// later, however little is left.
+    #[must_use]
+    pub(crate) fn look_at(&self) -> Instant {
+        let deadline = self.deadline();
+        if self.stands_still() { deadline.max(Instant::now() + LOOK_EVERY) } else { deadline }
+    }
+
     /// How long the tree has waited for people so far.
     #[must_use]
     pub(crate) fn paused(&self) -> Duration {
         self.pauses().total()
     }
 
-    /// Stops the tree's clock.
+    /// A call waits for somebody: the tree's clock stops, as long as no guest works.
     #[must_use]
     pub(crate) fn pause(self: &Arc<Self>) -> Pause {
-        let mut pauses = self.pauses();
-        pauses.under_way += 1;
-        pauses.since.get_or_insert_with(Instant::now);
-        drop(pauses);
+        self.pauses().change(|pauses| pauses.waiting += 1);
         Pause(Arc::clone(self))
+    }
+
+    /// Whether the tree's clock stands still at this moment.
+    #[must_use]
+    pub(crate) fn stands_still(&self) -> bool {
+        self.pauses().since.is_some()
+    }
+
+    /// A guest goes to work.
+    pub(crate) fn begin_work(&self) {
+        self.pauses().change(|pauses| pauses.working += 1);
+    }
+
+    /// A guest has ended, or waits for the host.
+    pub(crate) fn end_work(&self) {
+        self.pauses().change(|pauses| pauses.working = pauses.working.saturating_sub(1));
     }
 
     fn pauses(&self) -> MutexGuard<'_, Pauses> {
@@ -445,6 +479,30 @@ mod tests {
         assert_eq!((root.deadline(), child.deadline()), (before + paused, before + paused));
         std::thread::sleep(Duration::from_millis(50));
         assert!(root.is_overdue() && child.is_overdue());
+    }
+
+    /// Who has asked for an answer and goes on working has no time for nothing.
+    #[test]
+    fn what_works_beside_a_call_that_waits_is_the_trees_time() {
+        let root = Budget::root(limits());
+        let child = root.child().unwrap();
+        root.begin_work();
+        let pause = child.pause();
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(!root.stands_still());
+        assert_eq!(root.paused(), Duration::ZERO);
+        root.end_work();
+        assert!(child.stands_still());
+        std::thread::sleep(Duration::from_millis(20));
+        child.begin_work();
+        let paused = root.paused();
+        assert!(paused >= Duration::from_millis(20), "{paused:?}");
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(root.paused(), paused);
+        drop(pause);
+        child.end_work();
+        assert!(!root.stands_still());
+        assert_eq!(root.paused(), paused);
     }
 
     #[test]

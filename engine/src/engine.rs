@@ -8,8 +8,6 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::Semaphore;
-
 use crate::analysis::Codes;
 use crate::artifacts::ArtifactLimits;
 use crate::catalog::Catalog;
@@ -17,6 +15,7 @@ use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::embed::{Embedder, hashing::HashingEmbedder};
 use crate::error::{Error, Result};
 use crate::grants::Grants;
+use crate::host::slot::Places;
 use crate::id::TenantId;
 use crate::invoke::{Invoker, Validators};
 use crate::limits::Limits;
@@ -57,8 +56,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     codes: Arc<Codes>,
-    slots: Arc<Semaphore>,
-    shares: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
+    places: Arc<Places>,
+    shares: Mutex<HashMap<TenantId, Weak<Places>>>,
     /// Root runs that one tenant may have at once.
     share: usize,
 }
@@ -164,15 +163,15 @@ impl Engine {
         ))
     }
 
-    /// One tenant's share of the slots, which all its views have in common.
-    fn share(&self, id: &TenantId) -> Arc<Semaphore> {
+    /// One tenant's share of the places, which all its views have in common.
+    fn share(&self, id: &TenantId) -> Arc<Places> {
         let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = shares.get(id).and_then(Weak::upgrade) {
             return share;
         }
         // Whoever is not looked at by anybody has no share to remember.
         shares.retain(|_, share| share.strong_count() > 0);
-        let share = Arc::new(Semaphore::new(self.0.share));
+        let share = Arc::new(Places::new(self.0.share));
         shares.insert(id.clone(), Arc::downgrade(&share));
         share
     }
@@ -196,7 +195,7 @@ impl Engine {
             artifacts,
             records,
             approvals,
-            slots: Arc::clone(&inner.slots),
+            places: Arc::clone(&inner.places),
             share: self.share(&id),
             validators: Validators::default(),
         };
@@ -316,11 +315,12 @@ impl EngineBuilder {
                 ));
             }
         };
-        // Three quarters of the instances are for nested runs and for sessions.
-        let slots = (runtime.max_instances() / 4).max(1) as usize;
+        // Half of the instances are for nested runs and for sessions, and a quarter for runs
+        // that wait for somebody.
+        let places = (runtime.max_instances() / 4).max(1) as usize;
         // A quarter of them is always for others: a tenant whose runs all wait
         // for something holds its share, and no more.
-        let share = (slots - slots / 4).max(1);
+        let share = (places - places / 4).max(1);
         Ok(Engine(Arc::new(Inner {
             runtime,
             storage: self.storage,
@@ -332,7 +332,7 @@ impl EngineBuilder {
             clock: self.clock,
             entropy: self.entropy,
             codes: Arc::default(),
-            slots: Arc::new(Semaphore::new(slots)),
+            places: Arc::new(Places::new(places)),
             shares: Mutex::default(),
             share,
         })))

@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
 
 use crate::approvals::Approvals;
 use crate::artifacts::Shelf;
@@ -16,7 +15,7 @@ use crate::capabilities::keep_visible;
 use crate::catalog::{Catalog, NewWorkflow, checked_query};
 use crate::error::{Code, Error, Result};
 use crate::grants::{Granted, Target};
-use crate::host::approval::{Admitted, Slot};
+use crate::host::slot::{Admitted, Places, Slot};
 use crate::host::workflows::Workflows;
 use crate::id::{RunId, SourceDigest, VersionId, WorkflowName};
 use crate::json::Json;
@@ -74,11 +73,11 @@ pub(crate) struct Invoker {
     pub(crate) artifacts: Arc<Shelf>,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) approvals: Arc<dyn Approvals>,
-    /// Root runs that may run at once, over all tenants of the engine. Nested
-    /// runs take none: their ancestors hold one already.
-    pub(crate) slots: Arc<Semaphore>,
+    /// Of root runs, over all tenants of the engine. Nested runs take none: their ancestors
+    /// hold one already.
+    pub(crate) places: Arc<Places>,
     /// Of these, what this tenant may have at once: it cannot make the others wait.
-    pub(crate) share: Arc<Semaphore>,
+    pub(crate) share: Arc<Places>,
     pub(crate) validators: Validators,
 }
 
@@ -104,7 +103,7 @@ impl Invoker {
             opened.pin(&workflow);
         }
         let work = self.sandbox(&workflow, &opened);
-        let outcome = within_wall_time(&opened.context.budget, work).await;
+        let outcome = within_wall_time(&opened.context, work).await;
         Ok(opened.close(outcome))
     }
 
@@ -152,13 +151,7 @@ impl Invoker {
 
     /// Waits until there is room for another root run.
     pub(crate) async fn admit(&self) -> Result<Admitted> {
-        let slot = Arc::new(Slot {
-            slots: Arc::clone(&self.slots),
-            share: Arc::clone(&self.share),
-            permits: Mutex::default(),
-        });
-        slot.enter().await?;
-        Ok(Admitted(slot))
+        Slot::admit(&self.places, &self.share).await
     }
 
     /// Runs a workflow that another one invokes, on what is left of its budget.
@@ -268,17 +261,21 @@ impl Invoker {
 
 /// Ends a root run, and with it everything that it invoked, when its time is over.
 pub(crate) async fn within_wall_time(
-    budget: &Budget,
+    context: &RunContext,
     work: impl Future<Output = Outcome>,
 ) -> Outcome {
+    let budget = &context.budget;
     let mut work = pin!(work);
+    let mut keep = pin!(context.slot.keep());
     loop {
-        // It moves while the run waits for somebody.
-        let deadline = budget.deadline();
-        if let Ok(outcome) = tokio::time::timeout_at(deadline, &mut work).await {
-            return outcome;
+        tokio::select! {
+            biased;
+            outcome = &mut work => return outcome,
+            () = &mut keep => {}
+            // It moves while the run waits for somebody.
+            () = tokio::time::sleep_until(budget.look_at()) => {}
         }
-        if budget.is_overdue() {
+        if budget.is_overdue() && !budget.stands_still() {
             let message = limit_message(Code::TimedOut, budget.limits());
             return Outcome::Failure(Failure::new(Code::TimedOut, message));
         }

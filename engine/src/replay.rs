@@ -9,8 +9,8 @@ use crate::artifacts::{ArtifactLimits, Shelf};
 use crate::budget::Budget;
 use crate::error::{Blame, Code, Error, Result};
 use crate::grants::Granted;
-use crate::host::approval::Slot;
 use crate::host::denied::Denied;
+use crate::host::slot::Slot;
 use crate::id::{RunId, SourceDigest};
 use crate::invoke::{Invoker, within_wall_time};
 use crate::limits::Limits;
@@ -127,7 +127,7 @@ pub(crate) async fn replay_one(invoker: &Arc<Invoker>, run: &Run) -> Result<Repl
     let is_cut = was_cut(&run.outcome, &recording);
     let context = context(invoker, run, &recording, is_cut);
     let budget = Arc::clone(&context.budget);
-    let outcome = within_wall_time(&budget, perform(invoker, run, &recording, &context)).await;
+    let outcome = within_wall_time(&context, perform(invoker, run, &recording, &context)).await;
     if budget.is_overdue() {
         return Err(Error::new(
             Code::TimedOut,

@@ -121,7 +121,7 @@ impl Session {
                 Err(error) => Outcome::Failure(Failure::new(error.code(), error.chain())),
             }
         };
-        let mut outcome = within_wall_time(&context.budget, work).await;
+        let mut outcome = within_wall_time(&context, work).await;
         self.lost = had_instance && self.instance.is_none();
         if let (true, Outcome::Failure(failure)) = (self.lost, &mut outcome) {
             failure

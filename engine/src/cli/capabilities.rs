@@ -134,6 +134,9 @@ pub(super) async fn check(output: &Output, tenant: &Tenant) -> Result<Exit> {
             list(by)
         ))?;
     }
+    for tool in tenant.tools_now().await.iter().filter(|tool| tool.callables.is_empty()) {
+        output.note(&format!("tool {} was not looked into: {}", tool.name, tool.description));
+    }
     if broken.is_empty() {
         output.note("every tool and workflow that is named is there");
     }

@@ -8,7 +8,9 @@ use super::app::App;
 use super::args::Tools;
 use super::output::{Output, Style};
 use super::{Exit, capabilities, input, run, text, wire};
+use crate::capabilities::{reachable, visible_tool};
 use crate::error::Result;
+use crate::grants::{Granted, Target};
 use crate::tools::{CallContext, ToolInfo};
 
 pub(super) async fn dispatch(app: &App, command: Tools) -> Result<Exit> {
@@ -18,20 +20,28 @@ pub(super) async fn dispatch(app: &App, command: Tools) -> Result<Exit> {
         app.output.print(&format!("{text}\n"))?;
         return Ok(Exit::Done);
     }
-    // No sandbox is needed for any of these.
-    let tools = app.tools()?;
+    // No sandbox is needed for any of these, and no tool that may not be called.
+    let granted = Granted::only(&app.settings.grants()?.into());
+    let tools = reachable(&granted, &app.tools()?);
+    let visible = |found: Vec<Arc<ToolInfo>>| -> Vec<_> {
+        found.iter().filter_map(|tool| visible_tool(&granted, tool)).collect()
+    };
     let tenant = app.settings.tenant()?;
     let context = CallContext { tenant, run: None, deadline: None };
     match command {
         Tools::Schema => Ok(Exit::Done),
         Tools::Check => capabilities::check(&app.output, app.tenant().await?).await,
-        Tools::List => list(app, &tools.list_for(&context).await),
+        Tools::List => list(app, &visible(tools.list_for(&context).await)),
         Tools::Search { query, limit } => {
-            list(app, &tools.search(&query, limit, app.embedder().as_ref(), &context).await?)
+            let embedder = app.embedder();
+            let found = tools.search(&query, usize::MAX, embedder.as_ref(), &context).await?;
+            list(app, &visible(found).into_iter().take(limit).collect::<Vec<_>>())
         }
         Tools::Call { tool, arguments } => {
             let arguments = input::arguments(&arguments).await?;
             let (tool, recipe) = tool.split_once('.').unwrap_or((tool.as_str(), ""));
+            // Who would be asked is who asks.
+            granted.check(&Target::Tool { tool, callable: recipe })?;
             let value = tools.call(tool, recipe, &arguments, &context).await?;
             if app.output.json {
                 let answer = wire::Answer { value: Some(&value), ..wire::Answer::default() };

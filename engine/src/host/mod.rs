@@ -4,10 +4,11 @@
 //! Everything that comes in is the choice of an attacker: names, texts and
 //! sizes are checked here or behind the trait, never in Python.
 
-pub(crate) mod approval;
+mod approval;
 pub(crate) mod artifacts;
 pub(crate) mod calls;
 pub(crate) mod denied;
+pub(crate) mod slot;
 mod tools;
 pub(crate) mod workflows;
 
@@ -113,6 +114,13 @@ fn enter(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
 async fn leave(caller: &mut Caller<'_>) -> wasmtime::Result<()> {
     if caller.data_mut().gauge().turn_is_over() {
         tokio::task::yield_now().await;
+    }
+    // Others may have its place, if it has waited for somebody. Until there is one again, its
+    // clock stands.
+    let context = Arc::clone(caller.data_mut().context());
+    if context.slot.is_given() {
+        let _pause = context.budget.pause();
+        context.slot.regain().await;
     }
     let state = caller.data_mut();
     state.context().tape.settle();

@@ -216,12 +216,24 @@ async fn metered<T>(
     call: impl AsyncFnOnce(&mut Store<HostState>) -> wasmtime::Result<T>,
 ) -> wasmtime::Result<T> {
     let gauge = Arc::clone(&store.data().gauge);
+    gauge.begin_work();
+    let working = Working(&gauge);
     let answer = {
         let call = pin!(call(store));
         Metered { call, gauge: &gauge }.await
     };
+    drop(working);
     gauge.settle(store.get_fuel()?);
     answer
+}
+
+/// A guest's work, which is over when this is dropped.
+struct Working<'a>(&'a FuelGauge);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.end_work();
+    }
 }
 
 /// Charges a slice of fuel each time the guest yields, so that instances that

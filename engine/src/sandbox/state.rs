@@ -13,9 +13,9 @@ use crate::artifacts::Shelf;
 use crate::budget::Budget;
 use crate::clock::{Stopwatch, Timestamp, nested_seed};
 use crate::grants::Granted;
-use crate::host::approval::Slot;
 use crate::host::artifacts::Uploads;
 use crate::host::calls::Calls;
+use crate::host::slot::Slot;
 use crate::host::workflows::Workflows;
 use crate::id::{RunId, TenantId};
 use crate::sandbox::engine::FUEL_SLICE;
@@ -180,7 +180,8 @@ pub(crate) struct FuelGauge {
     seen: AtomicU64,
     /// Charged in advance since then.
     advanced: AtomicU64,
-    /// Whether the guest waits in a host call: then a turn that ends has cost nothing.
+    /// Whether the guest is not at work: it waits in a host call, or was not called. Then a
+    /// turn that ends has cost nothing.
     in_host: AtomicBool,
     born: Stopwatch,
     /// When the guest's turn on its thread began, in microseconds since `born`.
@@ -194,7 +195,7 @@ impl FuelGauge {
             budget,
             seen,
             advanced: AtomicU64::new(0),
-            in_host: AtomicBool::new(false),
+            in_host: AtomicBool::new(true),
             born: Stopwatch::start(),
             turn: AtomicU64::new(0),
         }
@@ -215,15 +216,29 @@ impl FuelGauge {
     /// The guest enters a host call.
     pub(crate) fn enter_host(&self, fuel: u64) {
         self.settle(fuel);
-        self.in_host.store(true, Ordering::Relaxed);
+        self.end_work();
     }
 
     /// The guest returns from a host call; how much fuel its store may have now.
     pub(crate) fn leave_host(&self) -> u64 {
-        self.in_host.store(false, Ordering::Relaxed);
+        self.begin_work();
         let fuel = self.seen.load(Ordering::Relaxed).min(self.budget.fuel_left());
         self.seen.store(fuel, Ordering::Relaxed);
         fuel
+    }
+
+    /// The guest goes to work.
+    pub(super) fn begin_work(&self) {
+        if self.in_host.swap(false, Ordering::Relaxed) {
+            self.budget.begin_work();
+        }
+    }
+
+    /// The guest works no more, for now or at all.
+    pub(super) fn end_work(&self) {
+        if !self.in_host.swap(true, Ordering::Relaxed) {
+            self.budget.end_work();
+        }
     }
 
     fn now(&self) -> u64 {

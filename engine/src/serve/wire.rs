@@ -198,11 +198,15 @@ pub(super) fn object_schema(parameters: &[Parameter], open: bool) -> serde_json:
 #[derive(Serialize)]
 pub(super) struct Artifact<'a> {
     name: &'a str,
+    version: u64,
     kind: &'a str,
+    media_type: &'a str,
     size: u64,
     #[serde(skip_serializing_if = "str::is_empty")]
     description: &'a str,
     created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<String>,
 }
@@ -211,10 +215,13 @@ impl<'a> From<&'a Metadata> for Artifact<'a> {
     fn from(metadata: &'a Metadata) -> Self {
         Self {
             name: metadata.name.as_str(),
+            version: metadata.version,
             kind: metadata.kind,
+            media_type: &metadata.media_type,
             size: metadata.size,
             description: &metadata.description,
             created_at: metadata.created_at.to_string(),
+            expires_at: metadata.expires_at.map(|at| at.to_string()),
             run_id: metadata.run.map(|run| run.to_string()),
         }
     }

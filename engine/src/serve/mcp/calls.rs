@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::progress::Progress;
 use super::{Server, catalogue, structured, wire};
-use crate::artifacts::Content;
+use crate::artifacts::{Content, MAX_WHOLE};
 use crate::error::{Error, Result};
+use crate::grants::Target;
 use crate::id::quoted;
 use crate::json::Json;
 use crate::run::Run;
@@ -98,11 +99,12 @@ impl Server {
             }
             "get_workflow" => {
                 let Named { name } = parse(arguments)?;
-                let workflow = tenant.workflow(&name).await?;
+                let workflow = tenant.shown(&name).await?;
                 structured(&wire::Workflow::from(&workflow), false)
             }
             "create_workflow" => {
                 let Create { name, source, description } = parse(arguments)?;
+                tenant.check(&Target::Create)?;
                 let workflow = tenant.add_workflow(name, source, description).await?;
                 let warnings: Vec<_> =
                     workflow.analysis.warnings.iter().map(|warning| &warning.message).collect();
@@ -111,6 +113,8 @@ impl Server {
             }
             "delete_workflow" => {
                 let Named { name } = parse(arguments)?;
+                tenant.check(&Target::Delete)?;
+                tenant.check(&Target::Workflow(&name))?;
                 let deletion = tenant.delete_workflow(&name).await?;
                 let broken: Vec<_> = deletion.broken.iter().map(ToString::to_string).collect();
                 structured(&json!({"deleted": deletion.existed, "broken": broken}), false)
@@ -169,11 +173,24 @@ impl Server {
         match request {
             Artifacts::List {} => {
                 let artifacts = tenant.artifacts().await?;
-                let listed: Vec<_> = artifacts.iter().map(wire::Artifact::from).collect();
+                let shown = artifacts
+                    .iter()
+                    .filter(|found| tenant.permits(&Target::Artifact(found.name.as_str())));
+                let listed: Vec<_> = shown.map(wire::Artifact::from).collect();
                 structured(&json!({"artifacts": listed}), false)
             }
             Artifacts::Load { name } => {
-                let (metadata, content) = tenant.load_artifact(&name).await?;
+                tenant.check(&Target::Artifact(&name))?;
+                let metadata = tenant.artifact(&name, None).await?;
+                if metadata.size > MAX_WHOLE as u64 {
+                    return Err(Error::invalid_argument(format!(
+                        "artifact {name} has {} bytes, too many for one answer; run_code can read it \
+                         with artifacts.open({})",
+                        metadata.size,
+                        quoted(&name)
+                    )));
+                }
+                let content = tenant.artifact_content(&metadata).await?;
                 let artifact = wire::Artifact::from(&metadata);
                 structured(
                     &json!({"artifact": artifact, "value": wire::Body::from(&content)}),
@@ -181,6 +198,7 @@ impl Server {
                 )
             }
             Artifacts::Save { name, value, description } => {
+                tenant.check(&Target::Artifact(&name))?;
                 let content = match value {
                     Value::String(text) => Content::Text(text.into()),
                     value => Content::Json(Json::from_value(&value)?),
@@ -189,6 +207,7 @@ impl Server {
                 structured(&json!({"saved": wire::Artifact::from(&metadata)}), false)
             }
             Artifacts::Delete { name } => {
+                tenant.check(&Target::Artifact(&name))?;
                 structured(&json!({"deleted": tenant.delete_artifact(&name).await?}), false)
             }
         }

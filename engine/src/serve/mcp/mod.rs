@@ -97,7 +97,7 @@ impl Server {
         if !self.exposed.iter().any(|exposed| exposed == name) {
             return Ok(None);
         }
-        match self.tenant.workflow(name).await {
+        match self.tenant.shown(name).await {
             Ok(workflow) => Ok(Some(catalogue::of_workflow(&workflow))),
             // Deleted since: not offered.
             Err(error) if error.code() == Code::NotFound => Ok(None),
