@@ -1,12 +1,15 @@
 //! What a tree of runs has used of its limits.
 
+mod pauses;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::pauses::Pauses;
 use crate::clock::Stopwatch;
 use crate::error::{Code, Error, Result};
 use crate::limits::Limits;
@@ -42,7 +45,7 @@ pub(crate) struct Budget {
     /// What this run's instance has used itself: no nested run's, and of no sibling.
     own: Counters,
     /// Only the root's counts.
-    pauses: Mutex<Pauses>,
+    pauses: Pauses,
 }
 
 /// [`Spent`], while it is being counted.
@@ -53,41 +56,12 @@ struct Counters {
     output: AtomicU64,
 }
 
-/// The time that a tree has spent waiting for people, which is not its own.
-#[derive(Debug, Default)]
-struct Pauses {
-    /// Calls that wait.
-    waiting: u32,
-    /// Guests that are at work, and not in a host call.
-    working: u32,
-    /// Since when calls wait and no guest works.
-    since: Option<Instant>,
-    before: Duration,
-}
-
-impl Pauses {
-    fn total(&self) -> Duration {
-        self.before + self.since.map(|since| since.elapsed()).unwrap_or_default()
-    }
-
-    /// Changes who waits or works, and stops the clock, or starts it.
-    fn change(&mut self, change: impl FnOnce(&mut Self)) {
-        change(self);
-        if self.waiting > 0 && self.working == 0 {
-            self.since.get_or_insert_with(Instant::now);
-        } else {
-            self.before = self.total();
-            self.since = None;
-        }
-    }
-}
-
 /// While it lives, the tree's wall time stands still whenever no guest of it works.
 pub(crate) struct Pause(Arc<Budget>);
 
 impl Drop for Pause {
     fn drop(&mut self) {
-        self.0.pauses().change(|pauses| pauses.waiting = pauses.waiting.saturating_sub(1));
+        self.0.pauses().end_waiting();
     }
 }
 
@@ -142,7 +116,7 @@ impl Budget {
             instances: AtomicU32::new(0),
             recorded: AtomicU64::new(0),
             own: Counters::default(),
-            pauses: Mutex::default(),
+            pauses: Pauses::default(),
         }
     }
 
@@ -181,28 +155,28 @@ impl Budget {
     /// A call waits for somebody: the tree's clock stops, as long as no guest works.
     #[must_use]
     pub(crate) fn pause(self: &Arc<Self>) -> Pause {
-        self.pauses().change(|pauses| pauses.waiting += 1);
+        self.pauses().begin_waiting();
         Pause(Arc::clone(self))
     }
 
     /// Whether the tree's clock stands still at this moment.
     #[must_use]
     pub(crate) fn stands_still(&self) -> bool {
-        self.pauses().since.is_some()
+        self.pauses().is_under_way()
     }
 
     /// A guest goes to work.
     pub(crate) fn begin_work(&self) {
-        self.pauses().change(|pauses| pauses.working += 1);
+        self.pauses().begin_work();
     }
 
     /// A guest has ended, or waits for the host.
     pub(crate) fn end_work(&self) {
-        self.pauses().change(|pauses| pauses.working = pauses.working.saturating_sub(1));
+        self.pauses().end_work();
     }
 
-    fn pauses(&self) -> MutexGuard<'_, Pauses> {
-        self.root_budget().pauses.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pauses(&self) -> &Pauses {
+        &self.root_budget().pauses
     }
 
     /// Whether the tree's wall time is over.

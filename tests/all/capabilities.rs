@@ -1,7 +1,13 @@
 //! What a run may reach, whatever its source says of itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use repertoire::id::ToolName;
 use repertoire::run::Run;
-use repertoire::{Code, Grants, LiveGrants, Tenant};
+use repertoire::tools::{CallContext, Callable, Registry, Tool, ToolInfo};
+use repertoire::{Code, Grants, Json, LiveGrants, Tenant};
 use repertoire_tests::{Bench, bench, bench_with};
 use serde_json::{Value, json};
 
@@ -248,4 +254,206 @@ async fn a_manifest_is_composed_and_says_what_is_missing() {
         .collect();
     assert_eq!(shown, ["tools.test.renamed: old | older", "workflows.gone: round | "]);
     assert_eq!(tenant.capabilities("nothing").await.unwrap_err().code(), Code::NotFound);
+}
+
+/// A tool that is a server's: it is started when somebody asks what it has.
+struct Lazy {
+    info: ToolInfo,
+    started: Arc<AtomicUsize>,
+}
+
+impl Lazy {
+    fn new(name: &str, started: &Arc<AtomicUsize>) -> Self {
+        let info = ToolInfo {
+            name: ToolName::new(name).unwrap(),
+            description: format!("Does what {name} does"),
+            tags: Vec::new(),
+            callables: Vec::new(),
+        };
+        Self { info, started: Arc::clone(started) }
+    }
+}
+
+#[async_trait]
+impl Tool for Lazy {
+    fn info(&self) -> &ToolInfo {
+        &self.info
+    }
+
+    async fn describe(&self, _: &CallContext) -> repertoire::Result<Option<Arc<ToolInfo>>> {
+        self.started.fetch_add(1, Ordering::SeqCst);
+        let callable = |name: &str| Callable {
+            name: name.to_owned(),
+            description: String::new(),
+            parameters: Vec::new(),
+        };
+        let callables = ["read", "write"].map(callable).into();
+        Ok(Some(Arc::new(ToolInfo { callables, ..self.info.clone() })))
+    }
+
+    async fn call(&self, callable: &str, _: &Json, _: &CallContext) -> repertoire::Result<Json> {
+        Json::from_value(&callable)
+    }
+}
+
+/// What may not be called is not started to find out what it has, and no message names it.
+#[tokio::test]
+async fn what_is_hidden_is_not_started() {
+    let (shown, hidden) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let tools = Registry::empty()
+        .with(Lazy::new("shown", &shown))
+        .unwrap()
+        .with(Lazy::new("hidden", &hidden))
+        .unwrap();
+    let bench = bench_with(|builder| builder.tools(tools)).await;
+    let tenant = &bench.tenant;
+    let code = "
+def refusal(call):
+    try:
+        return call()
+    except Exception as error:
+        return f'{type(error).__name__}: {error}'
+[
+    [[t.name, [c.name for c in t.callables]] for t in tools.list()],
+    sorted(t.name for t in tools.search('hidden')),
+    refusal(lambda: [c.name for c in tools.hidden.list()]),
+    refusal(lambda: tools.hiden.read()),
+    refusal(lambda: tools.shown.read()),
+]";
+    let everything = value(tenant, code).await;
+    assert_eq!(everything[0].as_array().unwrap().len(), 2, "the control: {everything}");
+    assert!(hidden.load(Ordering::SeqCst) > 0, "the control");
+    hidden.store(0, Ordering::SeqCst);
+    for grants in [
+        Grants::everything().deny("tools.hidden").unwrap(),
+        Grants::everything().deny("tools.h*").unwrap(),
+        rules(&["tools.shown.read", "tools.hiden"]),
+    ] {
+        tenant.grants().set(grants);
+        let seen = value(tenant, code).await;
+        let names = [&seen[0][0][0], &seen[1][0]];
+        assert_eq!(names, [&json!("shown"), &json!("shown")], "{seen}");
+        assert_eq!((seen[0].as_array().unwrap().len(), seen[1].as_array().unwrap().len()), (1, 1));
+        let text = seen.to_string();
+        assert!(
+            !text.contains("did you mean hidden") && !text.contains("write\",\"read"),
+            "{seen}"
+        );
+        assert_eq!(seen[4], json!("read"));
+        assert_eq!(tenant.tools_now().await.len(), 1);
+        assert_eq!(tenant.search_tools("hidden", 5).await.unwrap().len(), 1);
+        assert_eq!(hidden.load(Ordering::SeqCst), 0, "a tool was started that may not be called");
+    }
+    // Part of a tool is granted: the rest of it is hidden.
+    tenant.grants().set(rules(&["tools.hidden.write"]));
+    let seen = value(tenant, code).await;
+    assert_eq!(seen[0], json!([["hidden", ["write"]]]));
+    assert!(seen[4].as_str().unwrap().starts_with("DeniedError"), "{seen}");
+}
+
+/// Whoever asks over MCP has the tenant's grants, in code and beside it.
+#[cfg(feature = "full")]
+#[tokio::test]
+async fn an_mcp_client_reaches_what_is_granted() {
+    use crate::mcp::{attempt, call, serve};
+
+    let bench = bench().await;
+    let tenant = &bench.tenant;
+    tenant.add_workflow("public", "def run(): return 1", "").await.unwrap();
+    tenant.add_workflow("private", "def run(): return 2", "").await.unwrap();
+    tenant.save_artifact("private/a", &content("s"), "").await.unwrap();
+    tenant.save_artifact("public/a", &content("p"), "").await.unwrap();
+    let client = serve(tenant.clone(), &["private"]).await;
+    let load = |name: &str| json!({"action": "load", "name": name});
+    let tries = [
+        ("get_workflow", json!({"name": "private"})),
+        ("invoke_workflow", json!({"name": "private"})),
+        ("artifacts", load("private/a")),
+        ("artifacts", json!({"action": "save", "name": "private/b", "value": 1})),
+        ("create_workflow", json!({"name": "new", "source": "def run(): return 1"})),
+        ("delete_workflow", json!({"name": "new"})),
+        ("artifacts", json!({"action": "delete", "name": "private/b"})),
+    ];
+    for (tool, given) in &tries {
+        call(&client, tool, given.clone()).await;
+    }
+    let tools = client.list_all_tools().await.unwrap();
+    assert!(tools.iter().any(|tool| tool.name == "private"), "the control");
+    tenant.grants().set(rules(&["workflows.public", "artifacts.public/*"]));
+    for (tool, given) in &tries {
+        let refused = attempt(&client, tool, given.clone()).await;
+        assert_eq!(refused.is_error, Some(true), "{tool} {given}");
+    }
+    assert_eq!(call(&client, "artifacts", load("public/a")).await["value"], json!("p"));
+    let listed = call(&client, "artifacts", json!({"action": "list"})).await;
+    assert_eq!(listed["artifacts"].as_array().unwrap().len(), 1, "{listed}");
+    assert!(!client.list_all_tools().await.unwrap().iter().any(|tool| tool.name == "private"));
+    let resources = client.list_all_resources().await.unwrap();
+    assert_eq!(resources.len(), 1);
+    assert!(tenant.artifact("private/a", None).await.is_ok(), "it was deleted");
+}
+
+/// `repertoire tools` shows and calls what is granted, and `tools check` says what a change breaks.
+#[cfg(feature = "full")]
+#[test]
+fn the_command_line_goes_by_the_grants() {
+    use std::process::Command;
+
+    use crate::examples::commands::surround;
+
+    let dir = tempfile::tempdir().unwrap();
+    let tools = dir.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let tool = |name: &str, recipe: &str| {
+        let text = format!(
+            "name: {name}\ndescription: Says it\ncommand: echo\nschema:\n  positional:\n    \
+             - {{name: text, type: string, required: true}}\nrecipes:\n  {recipe}: {{preset: {{text: hello}}}}\n"
+        );
+        std::fs::write(tools.join(format!("{name}.yaml")), text).unwrap();
+    };
+    tool("say", "hello");
+    tool("shout", "hello");
+    let run = |arguments: &[&str], grants: &[(&str, &str)]| {
+        let mut command = Command::new(repertoire_tests::cli());
+        surround(&mut command, dir.path()).env("REPERTOIRE_TOOLS", &tools).args(arguments);
+        let output = command.envs(grants.iter().copied()).output().unwrap();
+        let (stdout, stderr) = (output.stdout, output.stderr);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&stdout), text(&stderr))
+    };
+    let granted = [("REPERTOIRE_GRANTS_ALLOW", "tools.say.hello,workflows")];
+    let (_, all, _) = run(&["tools", "list"], &[]);
+    assert!(all.contains("shout") && all.contains("say(text)"), "the control: {all}");
+    let (_, some, _) = run(&["tools", "list"], &granted);
+    assert!(some.contains("say.hello") && !some.contains("shout"), "{some}");
+    assert!(!some.contains("say(text)"), "{some}");
+    let (_, found, _) = run(&["tools", "search", "shout"], &granted);
+    assert!(found.contains("say.hello") && !found.contains("shout"), "{found}");
+    assert_eq!(run(&["tools", "call", "say.hello"], &granted).0, Some(0));
+    let (status, _, why) = run(&["tools", "call", "shout.hello"], &granted);
+    assert_ne!(status, Some(0));
+    assert!(why.contains(r#"allow = ["tools.shout.hello"]"#), "{why}");
+
+    let source = "def run():\n    \"\"\"Greets.\"\"\"\n    return tools.shout.hello()\n";
+    std::fs::write(dir.path().join("greet.py"), source).unwrap();
+    std::fs::write(dir.path().join("twice.py"), "def run():\n    return workflows.greet() * 2\n")
+        .unwrap();
+    for name in ["greet", "twice"] {
+        let (status, _, why) =
+            run(&["workflows", "create", name, "--source", &format!("{name}.py")], &[]);
+        assert_eq!(status, Some(0), "{why}");
+    }
+    let (_, manifest, _) = run(&["workflows", "capabilities", "twice", "--json"], &granted);
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let tool = json!([{"name": "shout.hello", "grant": "deny", "named_by": ["greet"]}]);
+    assert_eq!(manifest["tools"], tool, "{manifest}");
+    let (_, listed, _) = run(&["workflows", "list"], &granted);
+    assert!(!listed.contains("greet") && !listed.contains("twice"), "{listed}");
+    assert_eq!(run(&["tools", "check"], &[]).0, Some(0));
+    tool("shout", "goodbye");
+    let (status, broken, _) = run(&["tools", "check", "--json"], &[]);
+    let broken: Value = serde_json::from_str(&broken).unwrap();
+    let expected =
+        json!([{"name": "tools.shout.hello", "named_by": ["greet"], "invoked_by": ["twice"]}]);
+    assert_eq!((status, &broken["missing"]), (Some(1), &expected));
 }

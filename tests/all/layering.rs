@@ -70,6 +70,7 @@ const DOORS: [(&[&str], &[&str]); 9] = [
             "library/schema.rs",
             "library/upgrade.rs",
             "artifacts/lance.rs",
+            "artifacts/upgrade.rs",
             "record/lance.rs",
         ],
     ),

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use repertoire::Tenant;
 use repertoire::serve::mcp::Server;
 use repertoire_tests::bench;
 use rmcp::model::{
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 /// Remembers what it is told.
 #[derive(Default)]
-struct Client {
+pub(crate) struct Client {
     progress: Mutex<Vec<String>>,
 }
 
@@ -29,10 +30,17 @@ impl ClientHandler for Client {
     }
 }
 
-async fn connect(exposed: &[&str]) -> RunningService<RoleClient, Client> {
+type Connection = RunningService<RoleClient, Client>;
+
+async fn connect(exposed: &[&str]) -> Connection {
     let tenant = bench().await.tenant;
     let source = "def run(number: int, times: int = 2) -> int:\n    \"\"\"Multiply a number.\n\n    Args:\n        number: Which\n    \"\"\"\n    print('multiplying')\n    return number * times\n";
     tenant.add_workflow("multiply", source, "").await.unwrap();
+    serve(tenant, exposed).await
+}
+
+/// A client of a tenant's own server.
+pub(crate) async fn serve(tenant: Tenant, exposed: &[&str]) -> Connection {
     let (here, there) = tokio::io::duplex(64 << 10);
     let (input, output) = tokio::io::split(there);
     let server = Server::new(tenant, exposed.iter().map(ToString::to_string).collect());
@@ -40,17 +48,13 @@ async fn connect(exposed: &[&str]) -> RunningService<RoleClient, Client> {
     Client::default().serve(here).await.unwrap()
 }
 
-async fn call(client: &RunningService<RoleClient, Client>, tool: &str, given: Value) -> Value {
+pub(crate) async fn call(client: &Connection, tool: &str, given: Value) -> Value {
     let result = attempt(client, tool, given).await;
     assert_eq!(result.is_error, Some(false), "{result:?}");
     result.structured_content.unwrap()
 }
 
-async fn attempt(
-    client: &RunningService<RoleClient, Client>,
-    tool: &str,
-    given: Value,
-) -> CallToolResult {
+pub(crate) async fn attempt(client: &Connection, tool: &str, given: Value) -> CallToolResult {
     let Value::Object(arguments) = given else { panic!("arguments are an object") };
     let request = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
     client.call_tool(request).await.unwrap()
