@@ -34,9 +34,10 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339, in UTC.
+    /// RFC 3339, in UTC. It ends with the year 9999, and what is later is shown as its end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_rfc3339_millis(self.to_system_time()).fmt(f)
+        const LAST: u64 = 253_402_300_799_999;
+        humantime::format_rfc3339_millis(Self(self.0.min(LAST)).to_system_time()).fmt(f)
     }
 }
 

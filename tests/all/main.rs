@@ -7,6 +7,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod analysis;
 mod approvals;
+mod artifacts;
 mod boundary;
 mod capabilities;
 mod cases;

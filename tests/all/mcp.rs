@@ -30,7 +30,7 @@ impl ClientHandler for Client {
     }
 }
 
-type Connection = RunningService<RoleClient, Client>;
+pub(crate) type Connection = RunningService<RoleClient, Client>;
 
 async fn connect(exposed: &[&str]) -> Connection {
     let tenant = bench().await.tenant;

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -32,6 +33,9 @@ const OVERHEAD: u64 = LOOK_EVERY_BYTES / LOOK_EVERY_SAVES;
 
 /// What the disk may hold beyond twice the quota: files of their own for small things.
 const SLACK: u64 = 128 << 20;
+
+/// A century: as good as for ever.
+const MAX_EXPIRY: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// Pieces of an upload that is older than any run are nobody's.
 const STRAY_AFTER_MILLIS: u64 = 24 * 3600 * 1000;
@@ -265,7 +269,7 @@ impl Shelf {
             true => usual_media_type(kind).to_owned(),
         };
         let expires_at = options.expires_in.map(|time| {
-            let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let time = u64::try_from(time.min(MAX_EXPIRY).as_millis()).unwrap_or(u64::MAX);
             Timestamp::from_millis(created_at.as_millis().saturating_add(time))
         });
         Metadata {
