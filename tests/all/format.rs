@@ -10,6 +10,9 @@ use repertoire::storage::lance::LanceStorage;
 use repertoire_tests::{TenantOrNew, engine, engine_on_disk, repository};
 use serde_json::json;
 
+/// The number of the newest format.
+const NEWEST: u32 = 3;
+
 /// All files below a folder.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     fn walk(folder: &Path, root: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
@@ -63,7 +66,7 @@ async fn an_older_format_is_upgraded_and_kept() {
         assert_eq!(invokes, expected);
         assert_eq!(tenant.history("leaf").await.unwrap().len(), 2);
         assert_eq!(tenant.search("two", 1).await.unwrap().len(), 1);
-        assert_eq!(fs::read_to_string(data.join("FORMAT")).unwrap(), "2\n");
+        assert_eq!(fs::read_to_string(data.join("FORMAT")).unwrap(), format!("{NEWEST}\n"));
     }
     // An older version is a version like any other.
     let tenant = engine_on_disk(&data).await.tenant("acme").await.unwrap();
@@ -89,13 +92,16 @@ async fn a_newer_tenant_is_refused() {
     engine.create_tenant("acme").await.unwrap();
     engine.create_tenant("other").await.unwrap();
     let path = data.path().join("tenants/acme/tenant.json");
-    let newer = fs::read_to_string(&path).unwrap().replace("\"format\": 2", "\"format\": 3");
+    let newer = fs::read_to_string(&path).unwrap().replace(
+        &format!("\"format\": {NEWEST}"),
+        &format!("\"format\": {}", NEWEST + 1),
+    );
     fs::write(&path, &newer).unwrap();
     let engine = repertoire_tests::engine(&Default::default()).await.data(data.path());
     let engine = engine.build().await.unwrap();
     let error = engine.tenant("acme").await.err().unwrap();
     assert_eq!(error.code(), Code::Unavailable);
-    assert!(error.message().contains("format 3"), "{error}");
+    assert!(error.message().contains(&format!("format {}", NEWEST + 1)), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), newer);
     engine.tenant("other").await.unwrap();
 }
@@ -148,7 +154,7 @@ async fn the_doctor_finds_what_is_wrong_and_changes_nothing() {
     assert!(files(data.path()) == before, "the doctor has changed something");
 
     // An artifact that is not what was saved.
-    let files = data.path().join("tenants/other/artifacts.lance/data");
+    let files = data.path().join("tenants/other/artifact_versions.lance/data");
     let file = fs::read_dir(&files).unwrap().next().unwrap().unwrap().path();
     let mut bytes = fs::read(&file).unwrap();
     let at = bytes.windows(4).position(|window| window == b"kept").unwrap();

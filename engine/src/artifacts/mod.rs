@@ -130,7 +130,7 @@ pub struct Metadata {
     /// The run that saved it; `None` if it was saved from outside.
     pub run: Option<RunId>,
     /// Names its pieces, if it is kept in pieces.
-    pub(crate) pieces: Option<u64>,
+    pub pieces: Option<u64>,
 }
 
 impl Metadata {
