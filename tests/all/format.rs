@@ -92,10 +92,9 @@ async fn a_newer_tenant_is_refused() {
     engine.create_tenant("acme").await.unwrap();
     engine.create_tenant("other").await.unwrap();
     let path = data.path().join("tenants/acme/tenant.json");
-    let newer = fs::read_to_string(&path).unwrap().replace(
-        &format!("\"format\": {NEWEST}"),
-        &format!("\"format\": {}", NEWEST + 1),
-    );
+    let newer = fs::read_to_string(&path)
+        .unwrap()
+        .replace(&format!("\"format\": {NEWEST}"), &format!("\"format\": {}", NEWEST + 1));
     fs::write(&path, &newer).unwrap();
     let engine = repertoire_tests::engine(&Default::default()).await.data(data.path());
     let engine = engine.build().await.unwrap();

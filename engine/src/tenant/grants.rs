@@ -9,11 +9,10 @@ use crate::capabilities::{Broken, Index, Manifest, decide_tool, reachable, visib
 use crate::catalog::checked_query;
 use crate::error::{Code, Error, Result};
 use crate::grants::{Decision, Granted, LiveGrants, Target};
-use crate::id::{RunId, quoted};
+use crate::id::RunId;
 use crate::json::Json;
 use crate::search::MAX_HITS;
 use crate::tools::{CallContext, ToolInfo};
-use crate::workflow::Workflow;
 
 impl Tenant {
     /// What it may reach, to be looked at or changed.
@@ -142,23 +141,5 @@ impl Tenant {
             ));
         }
         Ok(())
-    }
-
-    /// A workflow, if it may be run; else it is not there.
-    ///
-    /// # Errors
-    /// [`Code::NotFound`].
-    #[cfg(feature = "server")]
-    pub(crate) async fn shown(&self, name: &str) -> Result<Workflow> {
-        if self.permits(&Target::Workflow(name)) {
-            return self.workflow(name).await;
-        }
-        Err(Error::not_found(format!("there is no workflow {}", quoted(name))))
-    }
-
-    /// Whether something is shown to who has this tenant's grants.
-    #[cfg(feature = "server")]
-    pub(crate) fn permits(&self, target: &Target<'_>) -> bool {
-        Granted::only(&self.grants).permits(target)
     }
 }

@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::progress::Progress;
-use super::{Server, catalogue, structured, wire};
+use super::{Server, catalogue, shown, structured, wire};
 use crate::artifacts::{Content, MAX_WHOLE};
 use crate::error::{Error, Result};
-use crate::grants::Target;
+use crate::grants::{Decision, Target};
 use crate::id::quoted;
 use crate::json::Json;
 use crate::run::Run;
@@ -99,7 +99,7 @@ impl Server {
             }
             "get_workflow" => {
                 let Named { name } = parse(arguments)?;
-                let workflow = tenant.shown(&name).await?;
+                let workflow = shown(tenant, &name).await?;
                 structured(&wire::Workflow::from(&workflow), false)
             }
             "create_workflow" => {
@@ -173,9 +173,9 @@ impl Server {
         match request {
             Artifacts::List {} => {
                 let artifacts = tenant.artifacts().await?;
-                let shown = artifacts
-                    .iter()
-                    .filter(|found| tenant.permits(&Target::Artifact(found.name.as_str())));
+                let shown = artifacts.iter().filter(|found| {
+                    tenant.decision("artifacts", found.name.as_str()) < Decision::Deny
+                });
                 let listed: Vec<_> = shown.map(wire::Artifact::from).collect();
                 structured(&json!({"artifacts": listed}), false)
             }

@@ -6,7 +6,7 @@ use rmcp::model::{
     Resource, ResourceContents, ResourceTemplate,
 };
 
-use super::protocol_error;
+use super::{protocol_error, shown};
 use crate::error::Result;
 use crate::tenant::Tenant;
 
@@ -35,7 +35,7 @@ pub(super) async fn read(tenant: &Tenant, uri: &str) -> Result<ReadResourceRespo
         let message = format!("there is no resource {uri:?}; workflows are {SCHEME}name");
         return Err(ErrorData::resource_not_found(message, None));
     };
-    let workflow = tenant.shown(name).await.map_err(|error| protocol_error(&error))?;
+    let workflow = shown(tenant, name).await.map_err(|error| protocol_error(&error))?;
     let contents = ResourceContents::text(workflow.source.as_ref(), uri).with_mime_type(MEDIA_TYPE);
     Ok(ReadResourceResult::new(vec![contents]).into())
 }
