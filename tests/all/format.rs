@@ -84,6 +84,75 @@ async fn an_older_format_is_upgraded_and_kept() {
     }
 }
 
+/// As format 2 left it: five artifacts, of which `by/run` was saved by a run, and `note` twice.
+/// An upgrade that was interrupted, wherever, is done again and comes out the same.
+#[tokio::test]
+async fn artifacts_without_versions_are_upgraded_and_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = repository().join("tests/fixtures/format-2");
+    let acme = Path::new("tenants/acme");
+    let old = files(&fixture.join(acme));
+    let before = fs::read_to_string(fixture.join(acme).join("tenant.json")).unwrap();
+    for interrupted in ["not at all", "before it was marked", "before the old table was removed"] {
+        let data = place.path().join(interrupted);
+        copy(&fixture, &data);
+        for opened in ["first", "again"] {
+            let tenant = engine_on_disk(&data).await.tenant("acme").await.unwrap();
+            let mut found = Vec::new();
+            for artifact in tenant.artifacts().await.unwrap() {
+                let (_, content) = tenant.load_artifact(artifact.name.as_str()).await.unwrap();
+                assert_eq!(content.digest(), artifact.digest);
+                let shown = String::from_utf8_lossy(content.as_bytes()).into_owned();
+                let run = artifact.run.is_some();
+                found.push((
+                    artifact.name.to_string(),
+                    artifact.version,
+                    artifact.kind,
+                    run,
+                    shown,
+                ));
+            }
+            let expected = [
+                ("bytes", "binary", false, "\u{fffd}".repeat(2000)),
+                ("by/run", "json", true, "[1,2]".to_owned()),
+                ("note", "text", false, "{\"total\": 12.5}\n".to_owned()),
+                ("reports/q1", "json", false, "{\"total\": 12.5}\n".to_owned()),
+            ];
+            let expected =
+                expected.map(|(name, kind, run, text)| (name.to_owned(), 1, kind, run, text));
+            assert_eq!(found, expected, "{interrupted}, {opened}");
+            let report = tenant.artifact("reports/q1", None).await.unwrap();
+            assert_eq!(report.description, "Figures of the first quarter");
+            assert_eq!(report.media_type, "application/json");
+            assert_eq!(
+                tenant.invoke("leaf", json!({})).await.unwrap().value().unwrap().as_str(),
+                "2"
+            );
+            drop(tenant);
+            if opened == "first" && interrupted != "not at all" {
+                copy(
+                    &fixture.join(acme).join("artifacts.lance"),
+                    &data.join(acme).join("artifacts.lance"),
+                );
+            }
+            if opened == "first" && interrupted == "before it was marked" {
+                fs::write(data.join(acme).join("tenant.json"), &before).unwrap();
+            }
+        }
+        let tenant = engine_on_disk(&data).await.tenant("acme").await.unwrap();
+        let content = repertoire::artifacts::Content::Text("newer".into());
+        assert_eq!(tenant.save_artifact("note", &content, "").await.unwrap().version, 2);
+        let backup = files(&data.join("tenants/acme/backup-format-2"));
+        for (name, bytes) in &old {
+            if name.starts_with("artifacts.lance") {
+                assert!(backup.get(name) == Some(bytes), "{}", name.display());
+            }
+        }
+        let diagnosis = examine(&data).await;
+        assert_eq!((diagnosis.artifacts, diagnosis.findings), (4, Vec::new()), "{interrupted}");
+    }
+}
+
 /// A tenant of a format that is yet to come keeps others out of nothing but itself.
 #[tokio::test]
 async fn a_newer_tenant_is_refused() {
