@@ -1,6 +1,6 @@
 //! One tenant's library with what fills and searches it: analysis, embeddings, ranking.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::analysis::{self, Codes};
@@ -8,7 +8,7 @@ use crate::artifacts::MAX_DESCRIPTION;
 use crate::budget::Budget;
 use crate::clock::{Clock, Entropy};
 use crate::embed::{Embedder, Vector};
-use crate::error::{Code, Error, Result};
+use crate::error::{Blame, Code, Error, Result};
 use crate::id::{SourceDigest, TenantId, WorkflowName, quoted};
 use crate::library::{Library, taken};
 use crate::sandbox::Runtime;
@@ -18,9 +18,6 @@ use crate::workflow::{Analysis, Deletion, Hit, Pin, Version, Workflow};
 
 /// The fewest digits that name a version.
 const MIN_VERSION: usize = 6;
-
-/// How many of the workflows that a source names are recorded with their versions.
-const MAX_INVOKED: usize = 256;
 
 /// A workflow that is to be created.
 #[derive(Debug, Clone)]
@@ -76,7 +73,7 @@ impl Catalog {
     /// Records which versions a workflow is created against.
     pub(crate) async fn pin(&self, workflow: &mut Workflow) -> Result<()> {
         let mut pins = BTreeMap::new();
-        for name in invoked(workflow) {
+        for name in workflow.analysis.invoked() {
             let version = if name == workflow.name {
                 Some(workflow.version)
             } else {
@@ -108,18 +105,20 @@ impl Catalog {
         source: &str,
     ) -> Option<Arc<[u8]>> {
         let key = (self.tenant.clone(), name.to_owned(), digest);
-        if let Some(code) = self.codes.get(&key) {
-            return Some(code);
+        if let Some(known) = self.codes.get(&key) {
+            return known.0;
         }
         let (clock, entropy) = (&self.clock, self.entropy.as_ref());
         match analysis::compile(&self.runtime, &self.tenant, clock, entropy, name, source).await {
-            Ok(code) => {
-                self.codes.put(key, &code);
-                Some(code)
-            }
+            Ok(code) => self.codes.put(key, Some(code)),
             Err(error) => {
                 tracing::debug!(workflow = name, error = error.chain(), "not compiled ahead");
-                None
+                // Nobody pays for compiling, so what is the source's fault happens once. The
+                // host's may pass, and a busy machine's, too.
+                if error.blame() == Blame::Host || error.code() == Code::TimedOut {
+                    return None;
+                }
+                self.codes.put(key, None)
             }
         }
     }
@@ -252,13 +251,6 @@ impl Catalog {
         self.library.save(&restored, &vector, instead_of).await?;
         Ok(restored)
     }
-}
-
-/// The names that a source says it invokes. More than anybody writes are not looked at: each
-/// costs a look into the library.
-pub(crate) fn invoked(workflow: &Workflow) -> BTreeSet<WorkflowName> {
-    let names = workflow.analysis.uses.workflows.iter();
-    names.filter_map(|name| WorkflowName::new(name).ok()).take(MAX_INVOKED).collect()
 }
 
 /// Some names, of which the first few are shown.

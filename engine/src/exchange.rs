@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::catalog::{Catalog, NewWorkflow, invoked};
+use crate::catalog::{Catalog, NewWorkflow};
 use crate::error::{Error, Result};
 use crate::id::{VersionId, WorkflowName};
 use crate::library::folder;
@@ -137,7 +137,7 @@ fn in_order(mut changes: BTreeMap<PathBuf, Change>) -> Vec<(PathBuf, Change)> {
         let waiting: BTreeSet<WorkflowName> =
             changes.values().map(|change| change.workflow.name.clone()).collect();
         let is_ready = |change: &Change| {
-            let mut names = invoked(&change.workflow).into_iter();
+            let mut names = change.workflow.analysis.invoked().into_iter();
             !names.any(|name| name != change.workflow.name && waiting.contains(&name))
         };
         let mut ready: Vec<PathBuf> = changes

@@ -284,6 +284,7 @@ impl VersionId {
     }
 
     /// The first eight bytes, as a number.
+    #[cfg(feature = "lancedb")]
     pub(crate) fn number(&self) -> u64 {
         self.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }

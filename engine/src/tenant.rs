@@ -163,9 +163,9 @@ impl Tenant {
     }
 
     /// Writes the library into a folder: a `.py` file for each workflow, and one manifest.
-    /// The same library gives the same bytes, wherever and whenever. `.py` files of other
-    /// names that are there are removed if the folder holds an export already; a folder that
-    /// holds anything else is refused.
+    /// The same library gives the same bytes, wherever and whenever. What an earlier export
+    /// has written there and the library has no more is removed; a folder that holds anything
+    /// but an export is refused.
     ///
     /// # Errors
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if the folder holds

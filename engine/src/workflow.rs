@@ -1,5 +1,6 @@
 //! A saved workflow and what is known of its source.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -101,6 +102,18 @@ pub struct Analysis {
     pub uses: Uses,
     /// Departures from the standards for workflows.
     pub warnings: Vec<Warning>,
+}
+
+impl Analysis {
+    /// How many of the workflows that a source names are recorded with their versions: more
+    /// than anybody writes, and each costs a look into the library.
+    const MAX_INVOKED: usize = 256;
+
+    /// The workflows that the source says it invokes.
+    pub(crate) fn invoked(&self) -> BTreeSet<WorkflowName> {
+        let names = self.uses.workflows.iter();
+        names.filter_map(|name| WorkflowName::new(name).ok()).take(Self::MAX_INVOKED).collect()
+    }
 }
 
 /// How a workflow is called and what it returns.

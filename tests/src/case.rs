@@ -110,6 +110,8 @@ pub struct ExpectedFailure {
     pub excludes: Vec<String>,
     /// The longest that message and traceback may be, in bytes each.
     pub at_most_bytes: Option<usize>,
+    /// Another failure that is as good, where it depends on what lies in the guest's memory.
+    pub or: Option<Box<ExpectedFailure>>,
 }
 
 /// Limits in units that a person writes.
@@ -383,7 +385,12 @@ impl ExpectedFailure {
         } else {
             return Ok(());
         };
-        Err(format!("{problem}\n{}", shown()))
+        match &self.or {
+            Some(other) => {
+                other.check(failure).map_err(|also| format!("{problem}; nor is it as good: {also}"))
+            }
+            None => Err(format!("{problem}\n{}", shown())),
+        }
     }
 }
 

@@ -115,7 +115,7 @@ impl App {
         let max_instances = u32::try_from(fit + 4).unwrap_or(u32::MAX).min(DEFAULT_MAX_INSTANCES);
         let mut options = RuntimeOptions::new(self.settings.component()?);
         options.max_instances = max_instances;
-        // A command runs one workflow and is gone.
+        // A command runs one workflow and is gone, but for `mcp`, whose agent thinks longer.
         options.standby = 0;
         options.cache = self.settings.path("runtime.cache").map(ToOwned::to_owned);
         Ok(options)

@@ -42,9 +42,8 @@ pub(super) async fn doctor(app: &App) -> Result<Exit> {
     }
     for Finding { is_damage, path, message } in &findings {
         let kind = if *is_damage { "damage" } else { "note" };
-        let line = format!("{kind}: {}: {message}\n", path.display());
-        output.print(&text::visible(line.trim_end()))?;
-        output.print("\n")?;
+        let line = format!("{kind}: {}: {message}", path.display());
+        output.print(&format!("{}\n", text::visible(&line)))?;
     }
     let verdict = if healthy { "in good order" } else { "damaged" };
     output.print(&format!(

@@ -38,8 +38,8 @@ pub trait Library: Send + Sync {
     /// reads meanwhile sees the one or the other.
     ///
     /// # Errors
-    /// [`Code::AlreadyExists`](crate::error::Code::AlreadyExists) if the name is taken,
-    /// [`Code::Conflict`](crate::error::Code::Conflict) if it does not mean `instead_of`.
+    /// [`Code::AlreadyExists`] if the name is taken,
+    /// [`Code::Conflict`] if it does not mean `instead_of`.
     async fn save(
         &self,
         workflow: &Workflow,

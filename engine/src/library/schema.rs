@@ -96,12 +96,12 @@ fn arrays(created: &Created) -> Result<Vec<ArrayRef>> {
     let (name, version) = (workflow.name.as_str(), workflow.version.to_string());
     let seal = seal(name, created.creation, &version, invokes.as_str(), workflow.created_at);
     Ok(vec![
-        Arc::new(StringArray::from_iter_values([workflow.name.as_str()])),
+        Arc::new(StringArray::from_iter_values([name])),
         Arc::new(UInt64Array::from_iter_values([created.creation])),
         Arc::new(StringArray::from_iter_values([&workflow.description])),
         Arc::new(LargeStringArray::from_iter_values([&workflow.source])),
         Arc::new(StringArray::from_iter_values([workflow.digest.to_string()])),
-        Arc::new(StringArray::from_iter_values([workflow.version.to_string()])),
+        Arc::new(StringArray::from_iter_values([&version])),
         Arc::new(LargeStringArray::from_iter_values([invokes.as_str()])),
         Arc::new(UInt64Array::from_iter_values([seal])),
         Arc::new(LargeStringArray::from_iter_values([analysis.as_str()])),
@@ -226,9 +226,9 @@ pub(super) fn with_versions(
     let (mut versions, mut invokes, mut seals) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows(std::slice::from_ref(batch)) {
         let (name, version, analysis) = read_1(row)?;
-        let uses = analysis.uses.workflows.iter();
-        let stored: StoredInvokes = uses
-            .filter_map(|used| WorkflowName::new(used).ok())
+        let stored: StoredInvokes = analysis
+            .invoked()
+            .into_iter()
             .map(|used| {
                 let meant = if used == name { Some(version) } else { names.get(&used).copied() };
                 (used.to_string(), meant.map(|version| version.to_string()))

@@ -137,17 +137,7 @@ impl Instance {
             bindings.repertoire_workflow_guest().call_compile(store, name, source).await
         })
         .await;
-        match answer {
-            Ok(Ok(code)) => Ok(code),
-            Ok(Err(error)) => Err(Error::new(read_code(error.code), error.message)),
-            Err(error) => {
-                let failure = trap::failure(&error, self.store.data());
-                Err(Error::new(
-                    failure.code,
-                    format!("source cannot be compiled: {}", failure.message),
-                ))
-            }
-        }
+        self.examined(answer, "compiled")
     }
 
     /// Analyses a source.
@@ -160,20 +150,26 @@ impl Instance {
             bindings.repertoire_workflow_guest().call_analyze(store, source).await
         })
         .await;
+        self.examined(answer, "analysed").and_then(read_analysis)
+    }
+
+    /// What the guest says of a source that it only looked at.
+    fn examined<T>(
+        &self,
+        answer: wasmtime::Result<Result<T, types::Error>>,
+        done: &str,
+    ) -> Result<T> {
         match answer {
-            Ok(Ok(analysis)) => read_analysis(analysis),
+            Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => {
-                // The host tells an analysis nothing, so it has nobody else to blame.
+                // The host tells it nothing, so it has nobody else to blame.
                 let code = read_code(error.code);
                 let code = if code.blame() == Blame::Host { Code::Trapped } else { code };
                 Err(Error::new(code, bounded(error.message)))
             }
             Err(error) => {
-                let failure = trap::failure(&error, self.store.data());
-                Err(Error::new(
-                    failure.code,
-                    format!("source cannot be analysed: {}", failure.message),
-                ))
+                let Failure { code, message, .. } = trap::failure(&error, self.store.data());
+                Err(Error::new(code, format!("source cannot be {done}: {message}")))
             }
         }
     }

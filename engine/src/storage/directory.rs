@@ -31,7 +31,7 @@ pub(super) const FORMAT: u32 = 2;
 const OLDEST: u32 = 1;
 
 /// What a tenant's directory is called while it is being deleted; no tenant's name begins so.
-pub(super) const DELETED: &str = ".deleted-";
+const DELETED: &str = ".deleted-";
 
 /// What a directory is called that is removed again at once.
 const SCRATCH: &str = ".scratch-";
@@ -193,7 +193,7 @@ impl Directory {
         {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with(DELETED) || name.starts_with(SCRATCH) {
+            if is_left_over(&name) {
                 let path = entry.path();
                 match std::fs::remove_dir_all(&path) {
                     // Another process removes it, too.
@@ -204,6 +204,11 @@ impl Directory {
         }
         Ok(existed)
     }
+}
+
+/// Whether a directory of that name among the tenants' is of something that was interrupted.
+pub(super) fn is_left_over(name: &str) -> bool {
+    name.starts_with(DELETED) || name.starts_with(SCRATCH)
 }
 
 /// A tenant's directory once more, made of links to its files, until it is dropped.

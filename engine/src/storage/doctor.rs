@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::directory::{DELETED, Directory, FORMAT, Scratch};
+use super::directory::{Directory, FORMAT, Scratch, is_left_over};
 use crate::artifacts::Artifacts;
 use crate::artifacts::lance::LanceArtifacts;
 use crate::error::{Error, Result};
@@ -67,9 +67,11 @@ pub(super) async fn examine(root: &Path) -> Result<Diagnosis> {
     let mut diagnosis = Diagnosis::default();
     for path in directory.inside()? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(DELETED) {
-            diagnosis
-                .note(&path, "is left of a deletion that was interrupted: the next one removes it");
+        if is_left_over(&name) {
+            diagnosis.note(
+                &path,
+                "is left of something that was interrupted: the next deletion removes it",
+            );
         } else if let Ok(tenant) = TenantId::new(&name) {
             if path.join(MARKER).exists() {
                 examine_tenant(&directory, &tenant, &mut diagnosis).await;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use wasm_encoder::{
     CanonicalFunctionSection, CanonicalOption as Option_, Component, ComponentAliasSection, Encode,
-    ExportKind, InstanceSection, ModuleArg, ModuleSection, RawSection,
+    ExportKind, InstanceSection, ModuleArg, RawSection,
 };
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentAlias, ExternalKind, Instance, Parser, Payload,
@@ -447,7 +447,7 @@ impl<'a> Writer<'a> {
     fn options(&mut self, options: &[CanonicalOption]) -> Result<Vec<Option_>> {
         let mut written = vec![];
         for option in options {
-            let mut function = |this: &mut Self, index: u32| -> Result<u32> {
+            let function = |this: &mut Self, index: u32| -> Result<u32> {
                 let source = this.parsed.resolve(ExternalKind::Func, index)?;
                 this.need(ExternalKind::Func, source)
             };

@@ -14,6 +14,7 @@ use wasmparser::{
 };
 
 use crate::Result;
+use crate::bulk::{self, Bulk};
 use crate::component::Source;
 
 /// The module name of all imports of the fused module.
@@ -184,14 +185,8 @@ struct Linker<'a> {
     host: HashMap<Source, u32>,
     globals: HashMap<Definition, u32>,
     constants: HashMap<Definition, Constant>,
-    /// What stands for `memory.copy` and `memory.fill`, see [`pieces`].
+    /// What stands for `memory.copy` and `memory.fill`, see there.
     bulk: Bulk,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Bulk {
-    copy: u32,
-    fill: u32,
 }
 
 impl Linker<'_> {
@@ -297,72 +292,6 @@ impl Reencode for Code<'_, '_> {
     }
 }
 
-/// The most bytes that one instruction copies or fills.
-const PIECE: i32 = 1 << 20;
-
-/// Functions that copy and fill in pieces. One instruction may have hundreds of MiB to
-/// move, and nothing stops a guest in the midst of it; between pieces fuel is counted, and
-/// others have their turn. Both take (destination, source or byte, length).
-///
-/// An instruction that reaches out of bounds does nothing but trap; in pieces, what lies
-/// before the bound is written first. Nobody sees it: the instance is gone.
-fn pieces() -> [wasm_encoder::Function; 2] {
-    use Instruction as I;
-    let copy = |to: &mut Vec<I<'static>>, length: I<'static>, offset: Option<u32>| {
-        for operand in [0, 1] {
-            to.push(I::LocalGet(operand));
-            if let Some(offset) = offset {
-                to.extend([I::LocalGet(offset), I::I32Add]);
-            }
-        }
-        to.extend([length, I::MemoryCopy { src_mem: 0, dst_mem: 0 }]);
-    };
-    let is_more = [I::LocalGet(2), I::I32Const(PIECE), I::I32GtU];
-    let less = [I::LocalGet(2), I::I32Const(PIECE), I::I32Sub, I::LocalSet(2)];
-    let advance = |operand| {
-        [I::LocalGet(operand), I::I32Const(PIECE), I::I32Add, I::LocalSet(operand)]
-    };
-    let empty = wasm_encoder::BlockType::Empty;
-
-    let mut copying = vec![];
-    copying.extend(is_more.clone());
-    copying.push(I::If(empty));
-    // Where they overlap, the end that is about to be overwritten goes first.
-    copying.extend([I::LocalGet(0), I::LocalGet(1), I::I32LeU, I::If(empty), I::Loop(empty)]);
-    copy(&mut copying, I::I32Const(PIECE), None);
-    copying.extend(advance(0));
-    copying.extend(advance(1));
-    copying.extend(less.clone());
-    copying.extend(is_more.clone());
-    copying.extend([I::BrIf(0), I::End, I::Else, I::Loop(empty)]);
-    copying.extend(less.clone());
-    copy(&mut copying, I::I32Const(PIECE), Some(2));
-    copying.extend(is_more.clone());
-    copying.extend([I::BrIf(0), I::End, I::End, I::End]);
-    copy(&mut copying, I::LocalGet(2), None);
-    copying.push(I::End);
-
-    let fill = |length| [I::LocalGet(0), I::LocalGet(1), length, I::MemoryFill(0)];
-    let mut filling = vec![];
-    filling.extend(is_more.clone());
-    filling.extend([I::If(empty), I::Loop(empty)]);
-    filling.extend(fill(I::I32Const(PIECE)));
-    filling.extend(advance(0));
-    filling.extend(less);
-    filling.extend(is_more);
-    filling.extend([I::BrIf(0), I::End, I::End]);
-    filling.extend(fill(I::LocalGet(2)));
-    filling.push(I::End);
-
-    [copying, filling].map(|instructions| {
-        let mut function = wasm_encoder::Function::new([]);
-        for instruction in &instructions {
-            function.instruction(instruction);
-        }
-        function
-    })
-}
-
 fn user(error: Box<dyn std::error::Error>) -> Reencoding<String> {
     Reencoding::UserError(error.to_string())
 }
@@ -420,9 +349,9 @@ pub fn fuse(
     // After them, what stands for bulk instructions.
     let i32 = wasmparser::ValType::I32;
     let ty = linker.type_index(&wasmparser::FuncType::new([i32, i32, i32], []))?;
-    let bulk = first + functions.len();
+    let copy = first + functions.len();
     functions.function(ty).function(ty);
-    linker.bulk = Bulk { copy: bulk, fill: bulk + 1 };
+    linker.bulk = Bulk { copy, fill: copy + 1 };
 
     // Globals: what nobody sets is a constant.
     let mut set = HashSet::new();
@@ -440,7 +369,8 @@ pub fn fuse(
         let imported = modules[*module].imported(ExternalKind::Global);
         for (own, global) in modules[*module].globals.iter().enumerate() {
             let index = imported + own as u32;
-            let definition = Definition { module: *module, kind: ExternalKind::Global as u8, index };
+            let definition =
+                Definition { module: *module, kind: ExternalKind::Global as u8, index };
             if global.ty.content_type != wasmparser::ValType::I32 {
                 return Err("a global is not an i32".into());
             }
@@ -531,7 +461,7 @@ pub fn fuse(
                 .map_err(|error| error.to_string())?;
         }
     }
-    for (function, name) in pieces().iter().zip(["copy in pieces", "fill in pieces"]) {
+    for (function, name) in bulk::functions().iter().zip(bulk::NAMES) {
         names.append(first + code.len(), name);
         code.function(function);
     }

@@ -7,7 +7,8 @@
 //!
 //! - calls from library to library become direct calls;
 //! - globals that nobody sets become constants;
-//! - the table's content becomes static, so that a runtime may fill it lazily.
+//! - the table's content becomes static, so that a runtime may fill it lazily;
+//! - large copies are made in pieces, so that a guest can be stopped in the midst of one.
 //!
 //! What the modules import of the host is left as it is: the two small modules
 //! that `wit-component` puts between (shim and fix-up) stay.
@@ -16,6 +17,7 @@
 //! python-wasm-fuse IN.wasm OUT.wasm
 //! ```
 
+mod bulk;
 mod component;
 mod core;
 

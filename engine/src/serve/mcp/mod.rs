@@ -67,7 +67,7 @@ impl Server {
     /// As [`serve`](Self::serve).
     pub async fn serve_stdio(self) -> Result<()> {
         let (input, output) = rmcp::transport::io::stdio_pipes();
-        self.serve(input, output).await
+        Box::pin(self.serve(input, output)).await
     }
 
     /// Serves one client until it closes the connection.
