@@ -64,7 +64,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the WIT enum.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::NotFound,
         Self::AlreadyExists,
         Self::Conflict,

@@ -10,7 +10,7 @@ use crate::catalog::NewWorkflow;
 use crate::error::{Error, Result};
 use crate::exchange::Imported;
 use crate::grants::{Granted, LiveGrants};
-use crate::id::{RunId, TenantId, WorkflowName, quoted};
+use crate::id::{RunId, TenantId, WorkflowName};
 use crate::invocation::InvocationBuilder;
 use crate::invoke::{Invoker, Options};
 use crate::json::Json;

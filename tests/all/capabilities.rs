@@ -442,8 +442,8 @@ fn the_command_line_goes_by_the_grants() {
     }
     let (_, manifest, _) = run(&["workflows", "capabilities", "twice", "--json"], &granted);
     let manifest: Value = serde_json::from_str(&manifest).unwrap();
-    let tool = json!([{"name": "shout.hello", "grant": "deny", "named_by": ["greet"]}]);
-    assert_eq!(manifest["tools"], tool, "{manifest}");
+    let expected = json!([{"name": "shout.hello", "grant": "deny", "named_by": ["greet"]}]);
+    assert_eq!(manifest["tools"], expected, "{manifest}");
     let (_, listed, _) = run(&["workflows", "list"], &granted);
     assert!(!listed.contains("greet") && !listed.contains("twice"), "{listed}");
     assert_eq!(run(&["tools", "check"], &[]).0, Some(0));

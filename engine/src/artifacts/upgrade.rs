@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use lancedb::expr::{col, is_in, lit};
@@ -119,7 +118,7 @@ fn read(row: Row<'_>) -> Result<(Metadata, Bytes)> {
 /// Writes rows as they were before there were versions.
 #[cfg(test)]
 pub(super) async fn save_as_before(database: &Arc<Database>, saved: &[(&str, &str, Vec<u8>)]) {
-    use arrow_array::{LargeBinaryArray, StringArray, UInt64Array};
+    use arrow_array::{LargeBinaryArray, RecordBatch, StringArray, UInt64Array};
 
     let text = |of: fn(&(&str, &str, Vec<u8>)) -> String| {
         Arc::new(StringArray::from_iter_values(saved.iter().map(of)))
