@@ -56,7 +56,7 @@ build: setup ## Build the library and the program
 test: build ## Set everything up and run every test
 	$(CARGO) test $(WORKSPACE)
 	$(if $(wildcard python-wasm/tests/test_*.py),$(VENV_PYTHON) -m unittest discover -s python-wasm/tests)
-	$(CARGO) test $(CORE)
+	$(CARGO) test $(CORE) --profile core
 
 .PHONY: test-kills
 test-kills: build ## Kill a writer 200 times, where `test` does it 20 times

@@ -73,7 +73,7 @@ async fn copy_of_the_cache(place: &Path) -> PathBuf {
     fs::set_permissions(&cache, PermissionsExt::from_mode(0o700)).unwrap();
     for entry in fs::read_dir(cache_dir()).unwrap() {
         let path = entry.unwrap().path();
-        if matches!(path.extension().and_then(|e| e.to_str()), Some("cwasm" | "sum")) {
+        if matches!(path.extension().and_then(|e| e.to_str()), Some("cwasm" | "image" | "sum")) {
             fs::copy(&path, cache.join(path.file_name().unwrap())).unwrap();
         }
     }
@@ -109,6 +109,22 @@ async fn an_entry_that_is_damaged() {
     fs::write(entry(&cache), &bad).unwrap();
     works(Runtime::load(RuntimeOptions::new(component()).cache(&cache)).await.unwrap()).await;
     assert!(fs::read(entry(&cache)).unwrap() != bad, "the damaged entry is still there");
+}
+
+/// What memories begin with is no less dangerous than the code.
+#[tokio::test]
+async fn an_image_that_is_damaged_or_missing() {
+    let place = tempfile::tempdir().unwrap();
+    let cache = copy_of_the_cache(place.path()).await;
+    let image = entry(&cache).with_extension("image");
+    let good = fs::read(&image).unwrap();
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle..middle + 4096].iter_mut().for_each(|byte| *byte ^= 0xff);
+    fs::write(&image, &bad).unwrap();
+    works(Runtime::load(RuntimeOptions::new(component()).cache(&cache)).await.unwrap()).await;
+    let again = fs::read(&image).unwrap();
+    assert!(again == good, "the same component makes another image");
 }
 
 /// An entry of an older component or of another wasmtime is replaced, whatever its sidecar says.

@@ -1,14 +1,10 @@
 //! The Python component: compiled ahead of time, once a machine, and loaded from then on.
 
-use std::fs::{self, File};
-use std::hash::{Hash, Hasher};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::{fs, io};
 
 use repertoire_host_bindings::{Workflow, WorkflowPre};
-use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
@@ -16,8 +12,11 @@ use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
 use crate::recording::RuntimeIdentity;
 use crate::sandbox::Instance;
+use crate::sandbox::cache::{self, Entry};
 use crate::sandbox::engine::{self, DEFAULT_MAX_INSTANCES, FUEL_SLICE};
-use crate::sandbox::standby::{DEFAULT_STANDBY, Factory};
+use crate::sandbox::memory::{Image, Memories};
+use crate::sandbox::snapshot;
+use crate::sandbox::standby::{self, DEFAULT_STANDBY, Factory};
 use crate::sandbox::state::HostState;
 use crate::sandbox::trap::host_bug;
 use crate::sandbox::wasi;
@@ -90,33 +89,33 @@ impl Runtime {
     }
 
     fn load_blocking(options: &RuntimeOptions) -> Result<Self> {
+        let (compiler, path) = (engine::compiler()?, &options.component);
+        let entry = match &options.cache {
+            Some(cache) => Some(Entry::new(&compiler, path, cache)?),
+            None => None,
+        };
+        let kept = entry.as_ref().filter(|entry| entry.is_intact()).and_then(|entry| {
+            let linked = Program::kept(entry, path).and_then(|program| program.link(path));
+            linked
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        entry = %entry.code().display(), error = error.chain(),
+                        "compiled component does not fit; compiling it anew"
+                    );
+                })
+                .ok()
+        });
+        let Linked { engine, instances, digest } = match kept {
+            Some(linked) => linked,
+            None => Program::compile(&compiler, path, entry.as_ref())?.link(path)?,
+        };
+        let identity =
+            RuntimeIdentity { component: digest, compiled: cache::compiled_for(&compiler) };
         // One stands by, another is taken apart.
         let spare = options.standby.saturating_mul(2);
-        let engine = engine::new(options.max_instances.saturating_add(spare))?;
-        let (component, digest) = match &options.cache {
-            Some(cache) => load_cached(&engine, &options.component, cache)?,
-            None => {
-                let bytes = read(&options.component)?;
-                let component = Component::from_binary(&engine, &bytes)
-                    .map_err(|error| not_a_component(&options.component, &error))?;
-                (component, hex(&Sha256::digest(&bytes), 32))
-            }
-        };
-        let mut linker = Linker::<HostState>::new(&engine);
-        // CPython imports all of WASI 0.2 but HTTP, sockets and files included;
-        // what a guest may do with it is decided in `wasi.rs`: nothing is opened
-        // before it starts, and every address is refused.
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|error| host_bug(&error))?;
-        wasi::add_to_linker(&mut linker).map_err(|error| host_bug(&error))?;
-        Workflow::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
-            .map_err(|error| host_bug(&error))?;
-        let instances = linker
-            .instantiate_pre(&component)
-            .and_then(WorkflowPre::new)
-            .map_err(|error| not_a_component(&options.component, &error))?;
-        let identity = RuntimeIdentity { component: digest, compiled: compiled_for(&engine) };
-        let factory = Arc::new(Factory::new(engine, instances, options.standby)?);
-        Ok(Self { factory, max_instances: options.max_instances, identity })
+        let most = options.max_instances.saturating_add(spare);
+        let factory = Factory::new(engine, instances, options.standby, most)?;
+        Ok(Self { factory: Arc::new(factory), max_instances: options.max_instances, identity })
     }
 
     /// What decides how a guest runs, apart from what it is given.
@@ -166,6 +165,132 @@ pub(super) fn new_store(engine: &Engine, state: HostState) -> Result<Store<HostS
     Ok(store)
 }
 
+/// A component as it is run: its code, and what its memories begin with.
+struct Program {
+    code: Compiled,
+    image: Image,
+    digest: String,
+}
+
+/// Machine code, as wasmtime keeps it.
+enum Compiled {
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+/// What instances are made of.
+struct Linked {
+    engine: engine::Sandbox,
+    instances: WorkflowPre<HostState>,
+    digest: String,
+}
+
+impl Program {
+    /// As the cache has it.
+    fn kept(entry: &Entry, path: &Path) -> Result<Self> {
+        let digest = match entry.component_digest() {
+            Some(digest) => digest,
+            None => cache::digest(&read(path)?),
+        };
+        let image = Image::open(&entry.image()).map_err(unusable)?;
+        Ok(Self { code: Compiled::File(entry.code().to_owned()), image, digest })
+    }
+
+    /// Compiles it, and keeps it in the cache.
+    fn compile(compiler: &Engine, path: &Path, entry: Option<&Entry>) -> Result<Self> {
+        let watch = Stopwatch::start();
+        tracing::info!(component = %path.display(), "compiling the Python component; this is done once");
+        let bytes = read(path)?;
+        let digest = cache::digest(&bytes);
+        let parts = snapshot::split(&bytes).map_err(|error| not_a_component(path, &error))?;
+        let compiled = compiler
+            .precompile_component(&parts.code)
+            .map_err(|error| not_a_component(path, &error))?;
+        tracing::info!(seconds = watch.elapsed().as_secs_f64(), "compiled the Python component");
+        let entry = entry.filter(|entry| kept(entry.keep_code(&compiled, &digest), entry.code()));
+        let code = match entry {
+            Some(entry) => Compiled::File(entry.code().to_owned()),
+            None => Compiled::Bytes(compiled),
+        };
+        if parts.image.is_empty() {
+            return Err(not_a_component(path, &wasmtime::Error::msg("it has no memory")));
+        }
+        let cold = Self { code, image: Image::new(&parts.image).map_err(unusable)?, digest };
+        cold.warm_up(path, entry)
+    }
+
+    /// Replaces what memories begin with by what they hold after the guest's `warm-up`.
+    fn warm_up(self, path: &Path, entry: Option<&Entry>) -> Result<Self> {
+        let Self { code, image, digest } = self;
+        let (memories, recorded) = Memories::recording(image);
+        let (engine, instances) = code.link(memories, path)?;
+        tokio::runtime::Handle::current().block_on(standby::warm_up(&engine, &instances))?;
+        let warm = recorded.take();
+        let image = match entry.filter(|entry| kept(entry.keep_image(&warm), &entry.image())) {
+            Some(entry) => Image::open(&entry.image()),
+            None => Image::new(&warm),
+        };
+        Ok(Self { code, image: image.map_err(unusable)?, digest })
+    }
+
+    fn link(self, path: &Path) -> Result<Linked> {
+        let (engine, instances) = self.code.link(Memories::new(self.image), path)?;
+        Ok(Linked { engine, instances, digest: self.digest })
+    }
+}
+
+fn unusable(error: io::Error) -> Error {
+    Error::unavailable("a sandbox's memory cannot be made").with_source(error)
+}
+
+/// Whether something was kept; that it was not costs the next start time, and no more.
+fn kept(result: io::Result<()>, file: &Path) -> bool {
+    if let Err(error) = &result {
+        tracing::warn!(
+            file = %file.display(), %error,
+            "the compiled component cannot be kept; the next start compiles it again"
+        );
+    }
+    result.is_ok()
+}
+
+impl Compiled {
+    fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        match self {
+            // SAFETY: the directory belongs to this user and nobody else can write to
+            // it, and the file is byte for byte what this program wrote (`Entry`);
+            // wasmtime checks version and settings.
+            Self::File(path) => unsafe { Component::deserialize_file(engine, path) },
+            // SAFETY: these bytes are what this process has compiled.
+            Self::Bytes(bytes) => unsafe { Component::deserialize(engine, bytes) },
+        }
+    }
+
+    /// The program over such memories, linked with the host.
+    fn link(
+        &self,
+        memories: Memories,
+        path: &Path,
+    ) -> Result<(engine::Sandbox, WorkflowPre<HostState>)> {
+        let sandbox = engine::new(memories)?;
+        let engine = &sandbox.engine;
+        let component = self.load(engine).map_err(|error| host_bug(&error))?;
+        let mut linker = Linker::<HostState>::new(engine);
+        // CPython imports all of WASI 0.2 but HTTP, sockets and files included;
+        // what a guest may do with it is decided in `wasi.rs`: nothing is opened
+        // before it starts, and every address is refused.
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|error| host_bug(&error))?;
+        wasi::add_to_linker(&mut linker).map_err(|error| host_bug(&error))?;
+        Workflow::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
+            .map_err(|error| host_bug(&error))?;
+        let instances = linker
+            .instantiate_pre(&component)
+            .and_then(WorkflowPre::new)
+            .map_err(|error| not_a_component(path, &error))?;
+        Ok((sandbox, instances))
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| {
         Error::unavailable(format!(
@@ -182,200 +307,4 @@ fn not_a_component(path: &Path, error: &wasmtime::Error) -> Error {
         "{} is not a Python component of this version; build it with `make setup` ({error:#})",
         path.display()
     ))
-}
-
-/// Loads the compiled component from the cache, or compiles and keeps it.
-///
-/// An entry's name says what it was compiled from (path, size and time of the
-/// component) and for (wasmtime's version and settings, the processor); a
-/// sidecar holds its digest, and its size and time when that was taken, so
-/// that a damaged entry is noticed without reading 100 MB at each start.
-fn load_cached(engine: &Engine, path: &Path, cache: &Path) -> Result<(Component, String)> {
-    prepare_cache(cache)?;
-    let (family, name) = entry_name(engine, path)?;
-    let entry = cache.join(&name);
-    if is_intact(&entry) {
-        // SAFETY: the directory belongs to this user and nobody else can write
-        // to it (`prepare_cache`), and the entry is byte for byte what this
-        // engine wrote (`is_intact`); wasmtime checks version and settings.
-        match unsafe { Component::deserialize_file(engine, &entry) } {
-            Ok(component) => return Ok((component, component_digest(path, &entry)?)),
-            Err(error) => tracing::warn!(
-                entry = %entry.display(), error = format!("{error:#}"),
-                "compiled component does not fit; compiling it anew"
-            ),
-        }
-    }
-    let watch = Stopwatch::start();
-    tracing::info!(component = %path.display(), "compiling the Python component; this is done once");
-    let bytes = read(path)?;
-    let digest = hex(&Sha256::digest(&bytes), 32);
-    let compiled =
-        engine.precompile_component(&bytes).map_err(|error| not_a_component(path, &error))?;
-    tracing::info!(seconds = watch.elapsed().as_secs_f64(), "compiled the Python component");
-    remove_family(cache, &family);
-    let kept = write_entry(cache, &entry, &compiled);
-    if let Err(error) = kept {
-        tracing::warn!(
-            cache = %cache.display(), error = %error,
-            "the compiled component cannot be kept; the next start compiles it again"
-        );
-        // SAFETY: these bytes are what this engine has just compiled.
-        return unsafe { Component::deserialize(engine, &compiled) }
-            .map(|component| (component, digest))
-            .map_err(|error| host_bug(&error));
-    }
-    keep_digest(&entry, &digest);
-    // SAFETY: as above; the entry was written just now.
-    unsafe { Component::deserialize_file(engine, &entry) }
-        .map(|component| (component, digest))
-        .map_err(|error| host_bug(&error))
-}
-
-/// What a component is compiled by and for.
-fn compiled_for(engine: &Engine) -> String {
-    let mut key = Digester(Sha256::new());
-    engine.precompile_compatibility_hash().hash(&mut key);
-    hex(&key.0.finalize(), 8)
-}
-
-/// The digest of the component that an entry was compiled from, which is kept
-/// beside it: reading 35 MB at each start would cost more than the rest of it.
-fn component_digest(path: &Path, entry: &Path) -> Result<String> {
-    if let Ok(digest) = fs::read_to_string(entry.with_extension("component"))
-        && digest.len() == 64
-    {
-        return Ok(digest);
-    }
-    let digest = hex(&Sha256::digest(read(path)?), 32);
-    keep_digest(entry, &digest);
-    Ok(digest)
-}
-
-fn keep_digest(entry: &Path, digest: &str) {
-    let temporary = entry.with_extension(format!("component.{}.tmp", std::process::id()));
-    // Without it the next start computes it again.
-    let _ = fs::write(&temporary, digest)
-        .and_then(|()| fs::rename(&temporary, entry.with_extension("component")));
-}
-
-/// Creates the directory for this user alone, or checks that it is.
-fn prepare_cache(cache: &Path) -> Result<()> {
-    let refuse = |problem: &str| {
-        Error::unavailable(format!(
-            "the cache directory {} {problem}; it holds machine code that is run unchecked: \
-             name another with --cache or the setting runtime.cache",
-            cache.display()
-        ))
-    };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(cache)
-            .map_err(|error| refuse("cannot be created").with_source(error))?;
-        let metadata =
-            fs::metadata(cache).map_err(|error| refuse("cannot be read").with_source(error))?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(refuse("belongs to somebody else"));
-        }
-        if metadata.mode() & 0o022 != 0 {
-            return Err(refuse("can be written to by others"));
-        }
-    }
-    #[cfg(not(unix))]
-    fs::create_dir_all(cache).map_err(|error| refuse("cannot be created").with_source(error))?;
-    Ok(())
-}
-
-/// What all entries of a component's path begin with, and the name of the one that fits.
-fn entry_name(engine: &Engine, path: &Path) -> Result<(String, String)> {
-    let unreadable = |error| {
-        Error::unavailable(format!(
-            "the Python component {} cannot be read; build it with `make setup`, or name another \
-             with --component or the setting runtime.component",
-            path.display()
-        ))
-        .with_source(error)
-    };
-    let canonical = fs::canonicalize(path).map_err(unreadable)?;
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    let family = hex(&Sha256::digest(canonical.as_os_str().as_encoded_bytes()), 8);
-    let mut key = Digester(Sha256::new());
-    engine.precompile_compatibility_hash().hash(&mut key);
-    metadata.len().hash(&mut key);
-    modified_nanos(&metadata).hash(&mut key);
-    let name = format!("{family}-{}.cwasm", hex(&key.0.finalize(), 16));
-    Ok((family, name))
-}
-
-/// Feeds a `Hash` into SHA-256: the standard hasher has 64 bits and may change.
-struct Digester(Sha256);
-
-impl Hasher for Digester {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        0
-    }
-}
-
-fn hex(bytes: &[u8], count: usize) -> String {
-    bytes.iter().take(count).map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn modified_nanos(metadata: &fs::Metadata) -> u128 {
-    metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .map_or(0, |since| since.as_nanos())
-}
-
-fn sidecar(entry: &Path) -> PathBuf {
-    entry.with_extension("sum")
-}
-
-/// Size, time and digest of an entry: what its sidecar says.
-fn summary(entry: &Path, digest: &str) -> std::io::Result<String> {
-    let metadata = fs::metadata(entry)?;
-    Ok(format!("{} {} {digest}", metadata.len(), modified_nanos(&metadata)))
-}
-
-/// Whether an entry is what was written: by size and time if those are
-/// unchanged, else by its digest.
-fn is_intact(entry: &Path) -> bool {
-    let Ok(expected) = fs::read_to_string(sidecar(entry)) else { return false };
-    let Some(digest) = expected.rsplit(' ').next() else { return false };
-    if summary(entry, digest).is_ok_and(|now| now == expected) {
-        return true;
-    }
-    // Copied or touched, or damaged.
-    fs::read(entry).is_ok_and(|bytes| hex(&Sha256::digest(bytes), 32) == digest)
-}
-
-fn write_entry(cache: &Path, entry: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let temporary = cache.join(format!(".{}.tmp", std::process::id()));
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, entry)?;
-    let summary = summary(entry, &hex(&Sha256::digest(bytes), 32))?;
-    fs::write(&temporary, summary)?;
-    fs::rename(&temporary, sidecar(entry))
-}
-
-/// Removes what was compiled from earlier states of a component.
-fn remove_family(cache: &Path, family: &str) {
-    let Ok(entries) = fs::read_dir(cache) else { return };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(family) {
-            // Another process may have been quicker; what stays is only disk space.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! How wasmtime is configured: each setting with its reason.
 
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig,
-};
+use std::sync::Arc;
+
+use wasmtime::{Config, Engine, OperatorCost};
 
 use crate::error::Result;
+use crate::sandbox::memory::{self, Memories, Stacks};
 use crate::sandbox::trap::host_bug;
 
 /// Instances that may live at the same time, unless said otherwise. Each
@@ -30,13 +31,31 @@ const WASM_STACK: usize = 16 << 20;
 /// The fiber's stack: the WebAssembly stack and 2 MiB for host functions.
 const FIBER_STACK: usize = WASM_STACK + (2 << 20);
 
-/// Linear memory that stays with a slot between two instances.
-const KEEP_RESIDENT: usize = 1 << 20;
-
 /// Fuel between two turns of the executor: about a millisecond.
 pub(super) const FUEL_SLICE: u64 = 5_000_000;
 
-pub(super) fn new(max_instances: u32) -> Result<Engine> {
+/// An engine, and what its memories begin with.
+pub(super) struct Sandbox {
+    pub(super) engine: Engine,
+    /// Bytes of memory that an instance has when it begins.
+    pub(super) initial_bytes: u64,
+}
+
+/// Runs instances in such memories.
+pub(super) fn new(memories: Memories) -> Result<Sandbox> {
+    let initial_bytes = memories.initial_bytes() as u64;
+    let mut config = config();
+    config.with_host_memory(Arc::new(memories)).with_host_stack(Arc::new(Stacks::default()));
+    let engine = Engine::new(&config).map_err(|error| host_bug(&error))?;
+    Ok(Sandbox { engine, initial_bytes })
+}
+
+/// Compiles, for engines that run.
+pub(super) fn compiler() -> Result<Engine> {
+    Engine::new(&config()).map_err(|error| host_bug(&error))
+}
+
+fn config() -> Config {
     let mut config = Config::new();
 
     // What the checklist in docs/decisions/0020 asks for and wasmtime does by
@@ -89,32 +108,13 @@ pub(super) fn new(max_instances: u32) -> Result<Engine> {
     // workflow; Python's own traceback is what is shown.
     config.wasm_backtrace_max_frames(None);
 
-    // Instances start as copy-on-write views of the snapshot.
-    config.memory_init_cow(true);
+    // Memories are our own, see `memory`: they hold the snapshot before wasmtime has
+    // them, never move, and are as large as 32 bits can address.
+    config
+        .memory_init_cow(false)
+        .memory_may_move(false)
+        .memory_reservation(memory::RESERVED as u64)
+        .memory_guard_size(memory::GUARD as u64);
 
-    let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(max_instances)
-        .total_memories(max_instances)
-        .total_stacks(max_instances)
-        // Measured on the component: see python-wasm/README.md.
-        .total_core_instances(max_instances.saturating_mul(CORE_INSTANCES))
-        .total_tables(max_instances.saturating_mul(TABLES))
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
-        .table_elements(10_000)
-        .max_component_instance_size(4 << 20)
-        .max_core_instance_size(4 << 20)
-        .max_memory_size(MAX_MEMORY)
-        // What a run has touched is kept for the next one on that slot, zeroed
-        // or reset to the snapshot by wasmtime; more is given back.
-        .linear_memory_keep_resident(KEEP_RESIDENT)
-        .table_keep_resident(1 << 16)
-        // At once: memory that waits for a batch still holds what a guest wrote.
-        .decommit_batch_size(1)
-        // Which pages were touched is not asked: what is kept is reset whole.
-        .pagemap_scan(Enabled::No);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-
-    Engine::new(&config).map_err(|error| host_bug(&error))
+    config
 }

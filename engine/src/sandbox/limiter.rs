@@ -52,9 +52,15 @@ impl Limiter {
         self.refused = false;
     }
 
-    /// Bytes that the instance holds.
-    pub(super) const fn held(&self) -> u64 {
-        self.held
+    /// The instance began with so many bytes, which may be more than its component
+    /// says; false if it may not have them.
+    pub(super) fn began_with(&mut self, bytes: u64) -> bool {
+        self.budget.shrink_memory(self.held);
+        self.held = 0;
+        if self.budget.grow_memory(bytes) {
+            self.held = bytes;
+        }
+        self.held == bytes
     }
 
     /// Whether the instance was ever refused memory.

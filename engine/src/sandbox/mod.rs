@@ -1,10 +1,13 @@
 //! One instance of CPython per invocation. With [`host`](crate::host), the only
 //! door to wasmtime.
 
+mod cache;
 mod component;
 mod engine;
 mod limiter;
+mod memory;
 mod output;
+mod snapshot;
 mod standby;
 mod state;
 mod tape;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use repertoire_host_bindings::{guest, types};
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 
 use crate::budget::Budget;
@@ -40,6 +44,8 @@ pub(crate) use trap::limit_message;
 pub(crate) struct Instance {
     store: Store<HostState>,
     bindings: repertoire_host_bindings::Workflow,
+    /// One of the engine's, given back after the store.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Instance {
@@ -109,7 +115,7 @@ impl Instance {
             arguments: arguments.as_str().to_owned(),
             code: code.map(<[u8]>::to_vec),
         };
-        let Self { store, bindings } = self;
+        let Self { store, bindings, .. } = self;
         let answer = metered(store, async |store| {
             bindings.repertoire_workflow_guest().call_run(store, &invocation).await
         })
@@ -119,7 +125,7 @@ impl Instance {
 
     /// Executes agent code.
     pub(crate) async fn execute(&mut self, code: &str) -> Outcome {
-        let Self { store, bindings } = self;
+        let Self { store, bindings, .. } = self;
         let answer = metered(store, async |store| {
             bindings.repertoire_workflow_guest().call_execute(store, code).await
         })
@@ -132,7 +138,7 @@ impl Instance {
     /// # Errors
     /// [`Code::InvalidSource`], or the code of the limit that this ran into.
     pub(crate) async fn compile(&mut self, name: &str, source: &str) -> Result<Vec<u8>> {
-        let Self { store, bindings } = self;
+        let Self { store, bindings, .. } = self;
         let answer = metered(store, async |store| {
             bindings.repertoire_workflow_guest().call_compile(store, name, source).await
         })
@@ -145,7 +151,7 @@ impl Instance {
     /// # Errors
     /// [`Code::InvalidSource`], or the code of the limit that the analysis ran into.
     pub(crate) async fn analyze(&mut self, source: &str) -> Result<Analysis> {
-        let Self { store, bindings } = self;
+        let Self { store, bindings, .. } = self;
         let answer = metered(store, async |store| {
             bindings.repertoire_workflow_guest().call_analyze(store, source).await
         })

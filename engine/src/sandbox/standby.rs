@@ -1,12 +1,11 @@
 //! Instances that are ready before anybody asks for one.
 //!
-//! Most of what a short run costs is not its own: its instance is made, and the
-//! first call touches the pages of memory that every call touches, each of which
-//! the kernel copies then. So some instances are made beforehand, warmed up by
-//! the guest's `warm-up`, and replaced in the background when they are taken.
+//! What a run does not have to wait for is done before it: some instances are made
+//! beforehand, and replaced in the background when they are taken.
 //!
-//! Every instance is made in this way, also where none stands by: else a run
-//! would use more or less fuel depending on what the machine did before.
+//! All begin as the same one, which was taken through the guest's `warm-up` when the
+//! component was compiled: the first call of an instance fills caches, and makes
+//! copies of pages, that no call has to fill and make again.
 //! An instance serves one invocation, as ever; none comes back.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,16 +13,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use repertoire_host_bindings::WorkflowPre;
-use wasmtime::Engine;
+use tokio::sync::Semaphore;
 
 use super::component::new_store;
-use super::engine::MAX_MEMORY;
+use super::engine::{MAX_MEMORY, Sandbox};
 use super::{HostState, Instance, Output, RunContext, Tape, trap};
 use crate::approvals::memory::MemoryApprovals;
 use crate::artifacts::{ArtifactLimits, Shelf};
 use crate::budget::Budget;
 use crate::clock::{Clock, FixedClock, FixedEntropy, Timestamp};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::grants::{Granted, Grants};
 use crate::host::denied::Denied;
 use crate::host::slot::Slot;
@@ -32,7 +31,7 @@ use crate::limits::Limits;
 use crate::tools::Registry;
 
 /// Instances that stand by, unless said otherwise: as many calls as come at once
-/// to a program that few people use. An idle one holds some 2 MiB.
+/// to a program that few people use. An idle one holds less than 2 MiB.
 pub const DEFAULT_STANDBY: u32 = 8;
 
 /// What warming up may use: some thousand times what it does use.
@@ -49,32 +48,34 @@ fn limits() -> Limits {
 
 /// Makes instances, and keeps some ready.
 pub(super) struct Factory {
-    engine: Engine,
+    sandbox: Sandbox,
     instances: WorkflowPre<HostState>,
-    tenant: TenantId,
+    /// For whom an instance works before it has work.
+    nobody: TenantId,
     target: usize,
+    /// Instances that may still be made.
+    room: Arc<Semaphore>,
     ready: Mutex<Vec<Instance>>,
     is_filling: AtomicBool,
     retiring: AtomicUsize,
-    /// Linear memory of each; 0 before there was one.
-    footprint: AtomicU64,
 }
 
 impl Factory {
     pub(super) fn new(
-        engine: Engine,
+        sandbox: Sandbox,
         instances: WorkflowPre<HostState>,
         standby: u32,
+        most: u32,
     ) -> Result<Self> {
         Ok(Self {
-            engine,
+            sandbox,
             instances,
-            tenant: TenantId::new("standby")?,
+            nobody: nobody()?,
             target: standby as usize,
+            room: Arc::new(Semaphore::new(most as usize)),
             ready: Mutex::default(),
             is_filling: AtomicBool::new(false),
             retiring: AtomicUsize::new(0),
-            footprint: AtomicU64::new(0),
         })
     }
 
@@ -87,8 +88,9 @@ impl Factory {
         self.ready().len()
     }
 
-    pub(super) fn footprint(&self) -> u64 {
-        self.footprint.load(Ordering::Relaxed)
+    /// Linear memory of an instance that nobody has used.
+    pub(super) const fn footprint(&self) -> u64 {
+        self.sandbox.initial_bytes
     }
 
     /// An instance that nobody has used.
@@ -128,43 +130,19 @@ impl Factory {
     }
 
     async fn make(&self) -> Result<Instance> {
-        let mut store = new_store(&self.engine, HostState::new(self.nobody()?))?;
+        let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
+            Error::new(Code::Busy, "all sandboxes of this engine are in use; try again later")
+        })?;
+        let context = idle(self.nobody.clone());
+        let mut store = new_store(&self.sandbox.engine, HostState::new(context))?;
         let bindings = match self.instances.instantiate_async(&mut store).await {
             Ok(bindings) => bindings,
             Err(error) => return Err(trap::instantiation_error(&error, store.data())),
         };
-        match bindings.repertoire_workflow_guest().call_warm_up(&mut store).await {
-            Ok(()) => {
-                self.footprint.store(store.data().limiter.held(), Ordering::Relaxed);
-                Ok(Instance { store, bindings })
-            }
-            Err(error) => Err(trap::host_bug(&error)),
+        if !store.data_mut().limiter.began_with(self.sandbox.initial_bytes) {
+            return Err(Error::internal("the component's memory is larger than any may be"));
         }
-    }
-
-    /// For whom an instance works before it has work: it can reach nothing.
-    fn nobody(&self) -> Result<Arc<RunContext>> {
-        let clock: Arc<dyn Clock> = Arc::new(FixedClock(Timestamp::default()));
-        let run = RunId::new(clock.as_ref(), &FixedEntropy::new(0));
-        let budget = Budget::root(limits());
-        Ok(Arc::new(RunContext {
-            run,
-            tenant: self.tenant.clone(),
-            seed: 0,
-            started_at: Timestamp::default(),
-            output: Output::new(run, Arc::clone(&budget), None),
-            tape: Tape::off(&budget, "it warms up"),
-            nested: AtomicU64::new(0),
-            budget,
-            events: None,
-            tools: Registry::empty(),
-            pins: None,
-            workflows: Arc::new(Denied),
-            artifacts: Arc::new(Shelf::new(Arc::new(Denied), clock, ArtifactLimits::default())),
-            grants: Granted::only(&Grants::nothing().into()),
-            approvals: Arc::new(MemoryApprovals::new()),
-            slot: Slot::none(),
-        }))
+        Ok(Instance { store, bindings, _permit: permit })
     }
 
     /// Takes an instance apart in the background: its run is over, and nobody
@@ -205,4 +183,48 @@ impl Drop for Retiring {
     fn drop(&mut self) {
         self.0.retiring.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// Takes an instance through the guest's `warm-up`, and apart.
+pub(super) async fn warm_up(sandbox: &Sandbox, instances: &WorkflowPre<HostState>) -> Result<()> {
+    let mut store = new_store(&sandbox.engine, HostState::new(idle(nobody()?)))?;
+    let warm_up = async {
+        let bindings = instances.instantiate_async(&mut store).await?;
+        bindings.repertoire_workflow_guest().call_warm_up(&mut store).await
+    };
+    warm_up.await.map_err(|error| trap::host_bug(&error))?;
+    // What the guest held of the host's, an instance that begins with its memory would not.
+    if store.data().holds_resources() {
+        return Err(Error::internal("warming up leaves the guest with resources of the host's"));
+    }
+    Ok(())
+}
+
+fn nobody() -> Result<TenantId> {
+    TenantId::new("standby")
+}
+
+/// For what an instance works before it has work: it can reach nothing.
+fn idle(nobody: TenantId) -> Arc<RunContext> {
+    let clock: Arc<dyn Clock> = Arc::new(FixedClock(Timestamp::default()));
+    let run = RunId::new(clock.as_ref(), &FixedEntropy::new(0));
+    let budget = Budget::root(limits());
+    Arc::new(RunContext {
+        run,
+        tenant: nobody,
+        seed: 0,
+        started_at: Timestamp::default(),
+        output: Output::new(run, Arc::clone(&budget), None),
+        tape: Tape::off(&budget, "it warms up"),
+        nested: AtomicU64::new(0),
+        budget,
+        events: None,
+        tools: Registry::empty(),
+        pins: None,
+        workflows: Arc::new(Denied),
+        artifacts: Arc::new(Shelf::new(Arc::new(Denied), clock, ArtifactLimits::default())),
+        grants: Granted::only(&Grants::nothing().into()),
+        approvals: Arc::new(MemoryApprovals::new()),
+        slot: Slot::none(),
+    })
 }

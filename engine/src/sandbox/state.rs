@@ -143,6 +143,11 @@ impl HostState {
         &self.gauge
     }
 
+    /// Whether the guest holds streams or pollables.
+    pub(super) fn holds_resources(&self) -> bool {
+        !self.table.is_empty()
+    }
+
     pub(super) const fn mark_broken(&mut self) {
         self.broken = true;
     }

@@ -124,9 +124,6 @@ pub(super) fn instantiation_error(error: &wasmtime::Error, state: &HostState) ->
         let limits = state.context().budget.limits();
         return Error::new(Code::FuelExhausted, limit_message(Code::FuelExhausted, limits));
     }
-    if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
-        return Error::new(Code::Busy, "all sandboxes of this engine are in use; try again later");
-    }
     host_bug(error)
 }
 

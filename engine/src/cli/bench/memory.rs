@@ -14,9 +14,10 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
         return Ok(());
     }
     let count = stage.given.waiting.max(1);
-    // A quarter of the instances are for runs at the root.
+    // A quarter of the instances are for runs at the root, and a tenant may have
+    // three quarters of these.
     let options = RuntimeOptions {
-        max_instances: count.saturating_mul(4).saturating_add(4),
+        max_instances: count.saturating_mul(16) / 3 + 16,
         ..Stage::options(stage.app, stage.given.standby)?
     };
     let runtime = Arc::new(Runtime::load(options).await?);
