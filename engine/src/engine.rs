@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod grants;
+mod images;
 
 use std::collections::HashMap;
 #[cfg(feature = "lancedb")]
@@ -16,9 +17,11 @@ use crate::embed::{Embedder, hashing::HashingEmbedder};
 use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::host::slot::Places;
-use crate::id::TenantId;
+use crate::id::{ImageName, TenantId};
+use crate::images::Images;
 use crate::invoke::{Invoker, Validators};
 use crate::limits::Limits;
+use crate::runtimes::Runtimes;
 use crate::sandbox::{Runtime, RuntimeOptions};
 use crate::schema::nearest;
 use crate::storage::{Storage, Store, memory::MemoryStorage};
@@ -46,7 +49,9 @@ use crate::tools::Registry;
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    runtime: Arc<Runtime>,
+    runtimes: Arc<Runtimes>,
+    usual_image: Option<ImageName>,
+    tenant_images: HashMap<TenantId, ImageName>,
     storage: Arc<dyn Storage>,
     embedder: Arc<dyn Embedder>,
     tools: Registry,
@@ -72,6 +77,9 @@ pub struct EngineBuilder {
     limits: Limits,
     artifacts: ArtifactLimits,
     grants: Grants,
+    images: Images,
+    usual_image: Option<ImageName>,
+    tenant_images: HashMap<TenantId, ImageName>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -94,6 +102,9 @@ impl Engine {
             limits: Limits::default(),
             artifacts: ArtifactLimits::default(),
             grants: Grants::everything(),
+            images: Images::default(),
+            usual_image: None,
+            tenant_images: HashMap::new(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -182,14 +193,17 @@ impl Engine {
         let artifacts = inner.shelves.get(&id, artifacts, &inner.clock);
         let catalog = Catalog {
             tenant: id.clone(),
-            runtime: Arc::clone(&inner.runtime),
+            runtime: Arc::clone(inner.runtimes.plain()),
             library,
             embedder: Arc::clone(&inner.embedder),
             clock: Arc::clone(&inner.clock),
             entropy: Arc::clone(&inner.entropy),
             codes: Arc::clone(&inner.codes),
         };
+        let image = inner.tenant_images.get(&catalog.tenant).or(inner.usual_image.as_ref());
         let invoker = Invoker {
+            runtimes: Arc::clone(&inner.runtimes),
+            image: image.cloned(),
             catalog,
             tools: inner.tools.clone(),
             artifacts,
@@ -322,7 +336,9 @@ impl EngineBuilder {
         // for something holds its share, and no more.
         let share = (places - places / 4).max(1);
         Ok(Engine(Arc::new(Inner {
-            runtime,
+            runtimes: Arc::new(Runtimes::new(runtime, self.images)),
+            usual_image: self.usual_image,
+            tenant_images: self.tenant_images,
             storage: self.storage,
             embedder: self.embedder,
             tools: self.tools,

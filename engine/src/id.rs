@@ -156,6 +156,25 @@ name!(
 );
 
 name!(
+    /// Names a runtime image: 1 to 64 of `a-z`, `0-9`, `-` and `_`, beginning with a letter.
+    ImageName,
+    |name| {
+        let well_formed = name.len() <= MAX_NAME
+            && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+            && name.starts_with(|first: char| first.is_ascii_lowercase());
+        if well_formed {
+            Ok(())
+        } else {
+            Err(Error::invalid_argument(format!(
+                "{} is not a runtime image's name: use 1 to {MAX_NAME} of a-z, 0-9, '-' and '_', \
+                 beginning with a letter",
+                quoted(name)
+            )))
+        }
+    }
+);
+
+name!(
     /// Names an artifact: 1 to 255 bytes of ASCII letters, digits and `._-/ `,
     /// where every `/`-separated part is neither empty, `.` nor `..`.
     ArtifactName,

@@ -17,11 +17,12 @@ use crate::error::{Code, Error, Result};
 use crate::grants::{Granted, Target};
 use crate::host::slot::{Admitted, Places, Slot};
 use crate::host::workflows::Workflows;
-use crate::id::{RunId, SourceDigest, VersionId, WorkflowName};
+use crate::id::{ImageName, RunId, SourceDigest, VersionId, WorkflowName};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::record::Records;
 use crate::run::{Failure, Invocation, Outcome, Run};
+use crate::runtimes::Runtimes;
 use crate::sandbox::{EventSink, Instance, Output, RunContext, Runtime, Tape, limit_message};
 use crate::schema::Validator;
 use crate::search::MAX_HITS;
@@ -51,16 +52,18 @@ pub(crate) struct Program<'a> {
     pub(crate) workflow: Option<&'a Workflow>,
     pub(crate) digest: SourceDigest,
     pub(crate) source: Arc<str>,
+    pub(crate) runtime: Arc<Runtime>,
     /// Why it cannot be replayed, if it depends on more than can be recorded.
     pub(crate) unrecorded: Option<&'static str>,
 }
 
-impl<'a> From<&'a Workflow> for Program<'a> {
-    fn from(workflow: &'a Workflow) -> Self {
+impl<'a> Program<'a> {
+    const fn of(workflow: &'a Workflow, source: Arc<str>, runtime: Arc<Runtime>) -> Self {
         Self {
             workflow: Some(workflow),
             digest: workflow.digest,
-            source: Arc::clone(&workflow.source),
+            source,
+            runtime,
             unrecorded: None,
         }
     }
@@ -69,6 +72,9 @@ impl<'a> From<&'a Workflow> for Program<'a> {
 /// Runs one tenant's workflows.
 pub(crate) struct Invoker {
     pub(crate) catalog: Catalog,
+    pub(crate) runtimes: Arc<Runtimes>,
+    /// The runtime image of what names none.
+    pub(crate) image: Option<ImageName>,
     pub(crate) tools: Registry,
     pub(crate) artifacts: Arc<Shelf>,
     pub(crate) records: Arc<dyn Records>,
@@ -93,10 +99,10 @@ impl Invoker {
         options.grants.check(&Target::Workflow(name))?;
         let workflow = self.catalog.resolve(name).await?;
         self.validators.get(&workflow)?.check(&arguments)?;
+        let program = self.program(&workflow).await?;
         let admitted = self.admit().await?;
         let budget = Budget::root(options.limits);
         let (seed, events) = (options.seed, options.events);
-        let program = Program::from(&workflow);
         let reach = Reach { grants: options.grants, slot: admitted.slot() };
         let mut opened = self.open(program, arguments, budget, None, seed, events, reach);
         if options.pinned {
@@ -171,7 +177,7 @@ impl Invoker {
         self.validators.get(&workflow)?.check(&arguments)?;
         let budget = caller.budget.child()?;
         let (parent, events) = (Some(caller.run), caller.events.clone());
-        let program = Program::from(&workflow);
+        let program = self.program(&workflow).await?;
         // Whoever asks, it is in the caller's name: a workflow lends nothing.
         let reach = Reach { grants: caller.grants.clone(), slot: Arc::clone(&caller.slot) };
         let mut opened = self.open(program, arguments, budget, parent, Some(seed), events, reach);
@@ -181,6 +187,13 @@ impl Invoker {
         }
         let outcome = self.sandbox(&workflow, &opened).await;
         Ok(opened.close(outcome))
+    }
+
+    /// A workflow, and the runtime that it asks for.
+    async fn program<'a>(&self, workflow: &'a Workflow) -> Result<Program<'a>> {
+        let requires = &workflow.analysis.requires;
+        let runtime = self.runtimes.choose(requires, self.image.as_ref()).await?;
+        Ok(Program::of(workflow, Arc::clone(&workflow.source), runtime))
     }
 
     /// Opens the record of a run: from here on one is left, however it ends.
@@ -227,6 +240,7 @@ impl Invoker {
             pins: None,
             workflows: Arc::new(Reentry(Arc::clone(self))),
             artifacts: Arc::clone(&self.artifacts),
+            images: self.runtimes.images().clone(),
             nested: AtomicU64::new(0),
             grants: reach.grants,
             approvals: Arc::clone(&self.approvals),
@@ -236,7 +250,7 @@ impl Invoker {
             invocation: Some(invocation),
             source: program.source,
             context,
-            runtime: Arc::clone(&self.catalog.runtime),
+            runtime: program.runtime,
             records: Arc::clone(&self.records),
         }
     }
@@ -247,7 +261,7 @@ impl Invoker {
         let arguments = opened.arguments();
         let (name, source) = (workflow.name.as_str(), &*workflow.source);
         let code = self.catalog.code(name, workflow.digest, source).await;
-        let runtime = &self.catalog.runtime;
+        let runtime = &opened.runtime;
         match Instance::new(runtime, context).await {
             Ok(mut instance) => {
                 let outcome = instance.run(name, source, code.as_deref(), &arguments).await;

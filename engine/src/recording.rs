@@ -69,6 +69,8 @@ pub struct RuntimeIdentity {
     /// What it was compiled by and for: wasmtime's version and settings, and
     /// the processor. Differs between machines, and need not matter.
     pub compiled: String,
+    /// SHA-256 of the runtime image that it began with, likewise; `None` of the plain runtime.
+    pub image: Option<String>,
 }
 
 /// One call of the host.

@@ -12,11 +12,12 @@ use crate::grants::Granted;
 use crate::host::denied::Denied;
 use crate::host::slot::Slot;
 use crate::id::{RunId, SourceDigest};
+use crate::images::Images;
 use crate::invoke::{Invoker, within_wall_time};
 use crate::limits::Limits;
 use crate::recording::{Aspect, Divergence, Recorded, Recording, RuntimeIdentity};
 use crate::run::{Failure, Outcome, Run};
-use crate::sandbox::{Instance, Output, Played, RunContext, Tape};
+use crate::sandbox::{Instance, Output, Played, RunContext, Runtime, Tape};
 use crate::tools::Registry;
 
 /// How much of two texts that differ is shown, from where they differ.
@@ -104,12 +105,12 @@ pub(crate) async fn replay_one(invoker: &Arc<Invoker>, run: &Run) -> Result<Repl
             "run {id} cannot be replayed: the host failed in it ({code})"
         )));
     }
-    let runtime = invoker.catalog.runtime.identity();
+    let runtime = invoker.runtimes.recorded(&recording.runtime).await?;
     let mut replay = Replay {
         run: run.invocation.id,
         workflow: run.invocation.workflow.clone(),
         divergence: None,
-        recorded_on: (recording.runtime != *runtime).then(|| recording.runtime.clone()),
+        recorded_on: (recording.runtime != *runtime.identity()).then(|| recording.runtime.clone()),
         calls: 0,
         fuel: 0,
         nested: Vec::new(),
@@ -127,7 +128,8 @@ pub(crate) async fn replay_one(invoker: &Arc<Invoker>, run: &Run) -> Result<Repl
     let is_cut = was_cut(&run.outcome, &recording);
     let context = context(invoker, run, &recording, is_cut);
     let budget = Arc::clone(&context.budget);
-    let outcome = within_wall_time(&context, perform(invoker, run, &recording, &context)).await;
+    let outcome =
+        within_wall_time(&context, perform(invoker, &runtime, run, &recording, &context)).await;
     if budget.is_overdue() {
         return Err(Error::new(
             Code::TimedOut,
@@ -196,6 +198,7 @@ fn context(
             Arc::clone(&invoker.catalog.clock),
             ArtifactLimits::default(),
         )),
+        images: Images::default(),
         nested: AtomicU64::new(0),
         grants: Granted::default(),
         approvals: Arc::new(MemoryApprovals::new()),
@@ -205,11 +208,12 @@ fn context(
 
 async fn perform(
     invoker: &Invoker,
+    runtime: &Runtime,
     run: &Run,
     recording: &Recording,
     context: &Arc<RunContext>,
 ) -> Outcome {
-    let mut instance = match Instance::new(&invoker.catalog.runtime, Arc::clone(context)).await {
+    let mut instance = match Instance::new(runtime, Arc::clone(context)).await {
         Ok(instance) => instance,
         Err(error) => return Outcome::Failure(Failure::new(error.code(), error.chain())),
     };

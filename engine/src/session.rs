@@ -6,12 +6,12 @@ use crate::budget::Budget;
 use crate::catalog::NewWorkflow;
 use crate::error::Result;
 use crate::grants::LiveGrants;
-use crate::id::SourceDigest;
+use crate::id::{ImageName, SourceDigest};
 use crate::invoke::{Invoker, Options, Program, Reach, within_wall_time};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::run::{Event, Failure, Outcome, Run};
-use crate::sandbox::Instance;
+use crate::sandbox::{Instance, Runtime};
 use crate::workflow::Workflow;
 
 /// Why a later call of a session is not recorded.
@@ -38,14 +38,19 @@ const CONTINUED: &str = "it goes on from what earlier calls of its session have 
 pub struct Session {
     invoker: Arc<Invoker>,
     options: Options,
+    /// The runtime image that its instance begins with.
+    image: Option<ImageName>,
+    /// That, once it was looked up.
+    runtime: Option<Arc<Runtime>>,
     instance: Option<Instance>,
     /// Whether there was an instance whose variables are gone.
     lost: bool,
 }
 
 impl Session {
-    pub(crate) const fn new(invoker: Arc<Invoker>, options: Options) -> Self {
-        Self { invoker, options, instance: None, lost: false }
+    pub(crate) fn new(invoker: Arc<Invoker>, options: Options) -> Self {
+        let image = invoker.image.clone();
+        Self { invoker, options, image, runtime: None, instance: None, lost: false }
     }
 
     /// Sets the limits of each call.
@@ -69,6 +74,13 @@ impl Session {
         self
     }
 
+    /// Begins with this runtime image, and not with the tenant's.
+    #[must_use]
+    pub fn image(mut self, image: ImageName) -> Self {
+        self.image = Some(image);
+        self
+    }
+
     /// Receives what happens while code runs. Called from the run; must not block.
     #[must_use]
     pub fn on_event(mut self, sink: impl Fn(Event) + Send + Sync + 'static) -> Self {
@@ -89,8 +101,14 @@ impl Session {
         crate::analysis::check_size(code)?;
         let admitted = self.invoker.admit().await?;
         let budget = Budget::root(self.options.limits.clone());
+        let runtime = match &self.runtime {
+            Some(runtime) => Arc::clone(runtime),
+            None => self.invoker.runtimes.named(self.image.as_ref()).await?,
+        };
+        self.runtime = Some(Arc::clone(&runtime));
         let program = Program {
             workflow: None,
+            runtime: Arc::clone(&runtime),
             digest: SourceDigest::of(code),
             source: code.into(),
             unrecorded: self.instance.is_some().then_some(CONTINUED),
@@ -108,7 +126,7 @@ impl Session {
         let work = async {
             let entered = match taken {
                 Some(mut instance) => instance.enter(Arc::clone(&context)).map(|()| instance),
-                None => Instance::new(&self.invoker.catalog.runtime, Arc::clone(&context)).await,
+                None => Instance::new(&runtime, Arc::clone(&context)).await,
             };
             match entered {
                 Ok(mut instance) => {
@@ -140,6 +158,7 @@ impl Session {
     /// Forgets all variables.
     pub fn reset(&mut self) {
         self.instance = None;
+        self.runtime = None;
         self.lost = false;
     }
 

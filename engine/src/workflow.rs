@@ -100,6 +100,8 @@ pub struct Analysis {
     pub docstring: String,
     /// What it calls by name.
     pub uses: Uses,
+    /// What it has to find installed.
+    pub requires: Requires,
     /// Departures from the standards for workflows.
     pub warnings: Vec<Warning>,
 }
@@ -184,6 +186,30 @@ pub struct Uses {
     pub artifacts: Vec<String>,
     /// Which of `tools`, `workflows` and `artifacts` it reaches by computed names as well.
     pub computed: Vec<String>,
+}
+
+/// The inline script metadata of a source (PEP 723): what it has to find installed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Requires {
+    /// The runtime image that it names.
+    pub runtime: Option<String>,
+    /// The packages that it names.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// A package that a source needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// Normalised: `ruamel-yaml`.
+    pub name: String,
+    /// Version specifiers, as in `>=6,<7`; empty for any version.
+    pub versions: String,
+}
+
+impl std::fmt::Display for Dependency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.name, self.versions)
+    }
 }
 
 /// A departure from the standards for workflows.

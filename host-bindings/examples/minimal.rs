@@ -8,7 +8,9 @@
 //! the crate `repertoire` is what a host looks like that runs code it does not trust.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use repertoire_host_bindings::{Workflow, artifacts, calls, guest, tools, types, workflows};
+use repertoire_host_bindings::{
+    Workflow, artifacts, calls, guest, images, tools, types, workflows,
+};
 use wasmtime::component::{Access, Component, HasSelf, Linker, ResourceTable};
 use wasmtime::{Config, Engine, Result, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -43,6 +45,13 @@ impl calls::Host for Host {}
 impl tools::Host for Host {}
 impl workflows::Host for Host {}
 impl artifacts::Host for Host {}
+impl images::Host for Host {}
+
+impl images::HostWithStore<Host> for HasSelf<Host> {
+    async fn providing(_: Caller<'_>, _module: String) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
 
 impl calls::HostWithStore<Host> for HasSelf<Host> {
     async fn wait(mut caller: Caller<'_>, _timeout: Option<u64>) -> Result<Vec<calls::Completion>> {

@@ -19,5 +19,5 @@ wasmtime::component::bindgen!({
 });
 
 pub use exports::repertoire::workflow::guest;
-pub use repertoire::workflow::{artifacts, calls, tools, types, workflows};
+pub use repertoire::workflow::{artifacts, calls, images, tools, types, workflows};
 pub use wasmtime;

@@ -3,7 +3,7 @@
 from repertoire_guest import glue  # first: it changes what the others bind
 
 from componentize_py_types import Err
-from repertoire_guest import compiled, perform, report, snapshot
+from repertoire_guest import compiled, packages, perform, report, snapshot
 
 snapshot.take()
 _session = perform.Session()
@@ -14,6 +14,9 @@ class Guest:
 
     def warm_up(self):
         snapshot.warm_up()
+
+    def install(self, wheels):
+        return packages.export(wheels)
 
     def analyze(self, source):
         return report.analyze(source)

@@ -8,7 +8,7 @@ use std::path::Path;
 use repertoire_tests::repository;
 
 /// The modules in the order of `lib.rs`: each may use those before it.
-const ORDER: [&str; 28] = [
+const ORDER: [&str; 30] = [
     "error",
     "json",
     "clock",
@@ -29,9 +29,11 @@ const ORDER: [&str; 28] = [
     "approvals",
     "storage",
     "tools", // the flow
+    "images",
     "capabilities",
     "host",
     "sandbox",
+    "runtimes",
     "analysis",
     "catalog",
     "exchange",

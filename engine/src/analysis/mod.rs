@@ -16,6 +16,7 @@ use crate::grants::{Granted, Grants};
 use crate::host::denied::Denied;
 use crate::host::slot::Slot;
 use crate::id::{RunId, TenantId};
+use crate::images::Images;
 use crate::library::MAX_SOURCE;
 use crate::limits::Limits;
 use crate::sandbox::{Instance, Output, RunContext, Runtime, Tape, limit_message};
@@ -105,6 +106,7 @@ fn incapable(
             Arc::clone(clock),
             ArtifactLimits::default(),
         )),
+        images: Images::default(),
         grants: Granted::only(&Grants::nothing().into()),
         approvals: Arc::new(MemoryApprovals::new()),
         slot: Slot::none(),

@@ -61,7 +61,7 @@ impl App {
         // The component is loaded on another thread while the tools are read on this one.
         let runtime = self.runtime();
         let (runtime, tools) = tokio::try_join!(runtime, async { self.tools() })?;
-        let engine = Engine::builder()
+        let mut engine = Engine::builder()
             .runtime(runtime)
             .storage(Arc::new(storage))
             .embedder(self.embedder())
@@ -69,8 +69,11 @@ impl App {
             .limits(settings.limits())
             .artifacts(settings.artifacts())
             .grants(settings.grants()?)
-            .build();
-        engine.await
+            .images(settings.images()?);
+        if let Some(image) = settings.image()? {
+            engine = engine.image(image);
+        }
+        engine.build().await
     }
 
     /// The Python component, compiled first if no cache has it.

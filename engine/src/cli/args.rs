@@ -1,6 +1,7 @@
 //! What the command line can say.
 
 mod artifacts;
+mod runtime;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(super) use artifacts::{Artifacts, Kind};
+pub(super) use runtime::Runtime;
 
 /// A searchable library of Python workflows, each run in a WebAssembly sandbox of its own.
 #[derive(Debug, Parser)]
@@ -104,6 +106,9 @@ Examples:
     /// Values that outlive a run
     #[command(subcommand)]
     Artifacts(Artifacts),
+    /// Packages that workflows find installed
+    #[command(subcommand)]
+    Runtime(Runtime),
     /// Records of what was run
     #[command(subcommand)]
     Runs(Runs),
@@ -202,6 +207,9 @@ pub(super) struct Exec {
     /// The code, or - for standard input
     #[arg(value_name = "FILE|-")]
     pub(super) file: PathBuf,
+    /// The runtime image that it begins with [default: the setting runtime.image]
+    #[arg(long, value_name = "NAME")]
+    pub(super) runtime: Option<String>,
     #[command(flatten)]
     pub(super) limits: LimitFlags,
     /// Print a result that is a string without quotes

@@ -19,6 +19,7 @@ mod versions;
 mod tools;
 mod artifacts;
 mod capabilities;
+mod runtime;
 mod runs;
 mod tenants;
 mod mcp;
@@ -214,6 +215,7 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit> {
         Command::Workflows(command) => workflows::dispatch(app, command).await,
         Command::Tools(command) => tools::dispatch(app, command).await,
         Command::Artifacts(command) => artifacts::dispatch(app, command).await,
+        Command::Runtime(command) => Box::pin(runtime::dispatch(app, command)).await,
         Command::Runs(command) => runs::dispatch(app, command).await,
         Command::Tenants(command) => tenants::dispatch(app, command).await,
         Command::Mcp(given) => Box::pin(mcp::mcp(app, given)).await,

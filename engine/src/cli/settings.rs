@@ -16,7 +16,7 @@ use super::args::{Global, LimitFlags};
 use crate::artifacts::ArtifactLimits;
 use crate::error::{Error, Result};
 use crate::grants::{Decision, Grants, Rule};
-use crate::id::{TenantId, quoted};
+use crate::id::{ImageName, TenantId, quoted};
 use crate::limits::Limits;
 use crate::schema::nearest;
 use crate::storage::lance::Durability;
@@ -43,7 +43,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 24] = [
+const KEYS: [Key; 25] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
@@ -52,6 +52,7 @@ const KEYS: [Key; 24] = [
     key("storage.durability", "REPERTOIRE_DURABILITY", "", Kind::Text),
     key("runtime.component", "REPERTOIRE_COMPONENT", "--component", Kind::Path),
     key("runtime.cache", "REPERTOIRE_CACHE", "--cache", Kind::Path),
+    key("runtime.image", "REPERTOIRE_IMAGE", "", Kind::Text),
     key("embedding.model", "REPERTOIRE_MODEL", "--model", Kind::Path),
     key("embedding.onnxruntime", "REPERTOIRE_ONNXRUNTIME", "--onnxruntime", Kind::Path),
     key("limits.fuel", "REPERTOIRE_FUEL", "--fuel", Kind::Count),
@@ -156,6 +157,7 @@ impl Settings {
         settings.tenant()?;
         settings.grants()?;
         settings.durability()?;
+        settings.image()?;
         Ok(settings)
     }
 
@@ -198,6 +200,22 @@ impl Settings {
     /// As [`data`](Self::data).
     pub(super) fn component(&self) -> Result<&Path> {
         self.required("runtime.component")
+    }
+
+    /// Where runtime images are kept.
+    ///
+    /// # Errors
+    /// As [`data`](Self::data).
+    pub(super) fn images(&self) -> Result<PathBuf> {
+        Ok(self.data()?.join("images"))
+    }
+
+    /// The runtime image of what names none.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if it is no image's name.
+    pub(super) fn image(&self) -> Result<Option<ImageName>> {
+        self.text("runtime.image").map(ImageName::new).transpose()
     }
 
     /// Checks that everything is there that a library with search needs.

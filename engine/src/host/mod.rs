@@ -8,6 +8,7 @@ mod approval;
 pub(crate) mod artifacts;
 pub(crate) mod calls;
 pub(crate) mod denied;
+mod images;
 pub(crate) mod slot;
 mod tools;
 pub(crate) mod workflows;

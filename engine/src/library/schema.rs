@@ -21,7 +21,8 @@ use crate::json::Json;
 use crate::lance::column;
 use crate::lance::columns::{Row, rows, unexpected};
 use crate::workflow::{
-    Analysis, Links, Parameter, Pin, Raises, Signature, Uses, Version, Warning, Workflow,
+    Analysis, Dependency, Links, Parameter, Pin, Raises, Requires, Signature, Uses, Version,
+    Warning, Workflow,
 };
 
 /// The key.
@@ -277,6 +278,11 @@ struct StoredAnalysis {
     computed: Vec<String>,
     #[serde(default)]
     warnings: Vec<StoredWarning>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    runtime: Option<String>,
+    /// Names and version specifiers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dependencies: Vec<(String, String)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -362,6 +368,13 @@ impl From<&Analysis> for StoredAnalysis {
             artifacts: analysis.uses.artifacts.clone(),
             computed: analysis.uses.computed.clone(),
             warnings: analysis.warnings.iter().map(warning).collect(),
+            runtime: analysis.requires.runtime.clone(),
+            dependencies: analysis
+                .requires
+                .dependencies
+                .iter()
+                .map(|each| (each.name.clone(), each.versions.clone()))
+                .collect(),
         }
     }
 }
@@ -395,6 +408,14 @@ impl From<StoredAnalysis> for Analysis {
                 workflows: stored.workflows,
                 artifacts: stored.artifacts,
                 computed: stored.computed,
+            },
+            requires: Requires {
+                runtime: stored.runtime,
+                dependencies: stored
+                    .dependencies
+                    .into_iter()
+                    .map(|(name, versions)| Dependency { name, versions })
+                    .collect(),
             },
             warnings: stored.warnings.into_iter().map(warning).collect(),
         }

@@ -13,6 +13,8 @@ use crate::recording::{ClockReadings, HostCall, Recording, RuntimeIdentity, Spen
 pub(super) struct StoredRecording {
     component: String,
     compiled: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
     source: Arc<str>,
     calls: Vec<StoredCall>,
     clock: StoredClock,
@@ -100,6 +102,7 @@ impl From<&Recording> for StoredRecording {
         Self {
             component: recording.runtime.component.clone(),
             compiled: recording.runtime.compiled.clone(),
+            image: recording.runtime.image.clone(),
             source: Arc::clone(&recording.source),
             calls: recording.calls.iter().map(call).collect(),
             clock: StoredClock {
@@ -130,7 +133,11 @@ impl TryFrom<StoredRecording> for Recording {
         };
         let nested = stored.nested.iter().map(|id| RunId::parse(id)).collect::<Result<_>>()?;
         Ok(Self {
-            runtime: RuntimeIdentity { component: stored.component, compiled: stored.compiled },
+            runtime: RuntimeIdentity {
+                component: stored.component,
+                compiled: stored.compiled,
+                image: stored.image,
+            },
             source: stored.source,
             calls: stored.calls.into_iter().map(call).collect(),
             clock: ClockReadings {

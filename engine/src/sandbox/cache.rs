@@ -49,6 +49,18 @@ impl Entry {
         self.code.with_extension("image")
     }
 
+    /// What a memory begins with that has packages: a runtime image of this component.
+    pub(super) fn runtime_image(&self, component: &str, image: &str) -> PathBuf {
+        let short = |digest: &str, length| digest.get(..length).unwrap_or(digest).to_owned();
+        let (component, image) = (short(component, 16), short(image, 32));
+        self.cache.join(format!("{}-{component}-{image}.image", self.family))
+    }
+
+    /// Keeps such an image.
+    pub(super) fn keep_runtime_image(&self, file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        write(&self.cache, file, bytes)
+    }
+
     /// Whether both are there, byte for byte as they were written.
     pub(super) fn is_intact(&self) -> bool {
         is_intact(&self.code) && is_intact(&self.image())
@@ -181,7 +193,7 @@ fn summary(entry: &Path, digest: &str) -> std::io::Result<String> {
 
 /// Whether a file is what was written: by size and time if those are
 /// unchanged, else by its digest.
-fn is_intact(entry: &Path) -> bool {
+pub(super) fn is_intact(entry: &Path) -> bool {
     let Ok(expected) = fs::read_to_string(sidecar(entry)) else { return false };
     let Some(digest) = expected.rsplit(' ').next() else { return false };
     if summary(entry, digest).is_ok_and(|now| now == expected) {
@@ -192,7 +204,8 @@ fn is_intact(entry: &Path) -> bool {
 }
 
 fn write_atomically(cache: &Path, file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let temporary = cache.join(format!(".{}.tmp", std::process::id()));
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = cache.join(format!(".{name}.{}.tmp", std::process::id()));
     let mut written = File::create(&temporary)?;
     written.write_all(bytes)?;
     written.sync_all()?;

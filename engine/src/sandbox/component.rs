@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use repertoire_host_bindings::{Workflow, WorkflowPre};
+use repertoire_host_bindings::{Workflow, WorkflowPre, guest};
+use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
 use crate::clock::Stopwatch;
 use crate::error::{Error, Result};
+use crate::images::Package;
 use crate::recording::RuntimeIdentity;
 use crate::sandbox::Instance;
 use crate::sandbox::cache::{self, Entry};
@@ -27,6 +29,13 @@ pub(super) const HOST_CALL_BYTES: usize = 20 << 20;
 
 /// Component-model handles that an instance may hold.
 const MAX_HANDLES: usize = 1024;
+
+/// Instances of a runtime image that stand by, at most: there may be many images.
+const IMAGE_STANDBY: u32 = 2;
+
+/// The longest list of files or modules that is kept of a package, and the longest name in it.
+const MAX_LIST: usize = 1_000;
+const MAX_WORD: usize = 300;
 
 /// Where the runtime comes from.
 #[derive(Debug, Clone)]
@@ -70,6 +79,10 @@ pub struct Runtime {
     factory: Arc<Factory>,
     max_instances: u32,
     identity: RuntimeIdentity,
+    program: Program,
+    path: PathBuf,
+    entry: Option<Entry>,
+    standby: u32,
 }
 
 impl Runtime {
@@ -95,7 +108,8 @@ impl Runtime {
             None => None,
         };
         let kept = entry.as_ref().filter(|entry| entry.is_intact()).and_then(|entry| {
-            let linked = Program::kept(entry, path).and_then(|program| program.link(path));
+            let linked =
+                Program::kept(entry, path).and_then(|program| Ok((program.link(path)?, program)));
             linked
                 .inspect_err(|error| {
                     tracing::warn!(
@@ -105,17 +119,96 @@ impl Runtime {
                 })
                 .ok()
         });
-        let Linked { engine, instances, digest } = match kept {
+        let ((engine, instances), program) = match kept {
             Some(linked) => linked,
-            None => Program::compile(&compiler, path, entry.as_ref())?.link(path)?,
+            None => {
+                let program = Program::compile(&compiler, path, entry.as_ref())?;
+                (program.link(path)?, program)
+            }
         };
-        let identity =
-            RuntimeIdentity { component: digest, compiled: cache::compiled_for(&compiler) };
-        // One stands by, another is taken apart.
-        let spare = options.standby.saturating_mul(2);
-        let most = options.max_instances.saturating_add(spare);
-        let factory = Factory::new(engine, instances, options.standby, most)?;
-        Ok(Self { factory: Arc::new(factory), max_instances: options.max_instances, identity })
+        let identity = RuntimeIdentity {
+            component: program.digest.clone(),
+            compiled: cache::compiled_for(&compiler),
+            image: None,
+        };
+        let most = options.max_instances.saturating_add(standby::spare(options.standby));
+        let room = Arc::new(Semaphore::new(most as usize));
+        let factory = Factory::new(engine, instances, options.standby, room)?;
+        Ok(Self {
+            factory: Arc::new(factory),
+            max_instances: options.max_instances,
+            identity,
+            program,
+            path: path.clone(),
+            entry,
+            standby: options.standby,
+        })
+    }
+
+    /// The same code over a memory in which packages are installed and imported: the runtime of
+    /// the image with that digest. The cache may have the memory; if not, `wheels` are asked for.
+    ///
+    /// # Errors
+    /// As [`install`](Self::install), and those of `wheels`.
+    pub(crate) fn with_packages(
+        &self,
+        digest: &str,
+        wheels: impl FnOnce() -> Result<Vec<Vec<u8>>>,
+    ) -> Result<Self> {
+        let kept = self.kept_image(digest).filter(|file| cache::is_intact(file));
+        let image = match kept.and_then(|file| Image::open(&file).ok()) {
+            Some(image) => image,
+            None => self.install(digest, &wheels()?)?.0,
+        };
+        let program = Program {
+            code: self.program.code.clone(),
+            image: Arc::new(image),
+            digest: self.program.digest.clone(),
+        };
+        let (engine, instances) = program.link(&self.path)?;
+        let standby = self.standby.min(IMAGE_STANDBY);
+        let factory = Factory::new(engine, instances, standby, self.factory.room(standby))?;
+        let identity = RuntimeIdentity { image: Some(digest.to_owned()), ..self.identity.clone() };
+        Ok(Self {
+            factory: Arc::new(factory),
+            max_instances: self.max_instances,
+            identity,
+            program,
+            path: self.path.clone(),
+            entry: None,
+            standby,
+        })
+    }
+
+    /// Makes the memory of an image, keeps it, and says what the packages are.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if they cannot be an image;
+    /// the code of a limit that importing them runs into.
+    pub(crate) fn install(
+        &self,
+        digest: &str,
+        wheels: &[Vec<u8>],
+    ) -> Result<(Image, Vec<Package>)> {
+        let (memories, recorded) = Memories::recording(Arc::clone(&self.program.image));
+        let (engine, instances) = self.program.code.link(memories, &self.path)?;
+        let work = standby::install(&engine, &instances, wheels);
+        let packages = tokio::runtime::Handle::current().block_on(work)?;
+        let packages = packages.into_iter().map(read_package).collect();
+        let memory = recorded.take();
+        let file = self.entry.as_ref().zip(self.kept_image(digest));
+        let image = match file
+            .filter(|(entry, file)| kept(entry.keep_runtime_image(file, &memory), file))
+        {
+            Some((_, file)) => Image::open(&file),
+            None => Image::new(&memory),
+        };
+        Ok((image.map_err(unusable)?, packages))
+    }
+
+    /// Where the cache keeps the memory of an image.
+    pub(crate) fn kept_image(&self, digest: &str) -> Option<PathBuf> {
+        Some(self.entry.as_ref()?.runtime_image(&self.program.digest, digest))
     }
 
     /// What decides how a guest runs, apart from what it is given.
@@ -152,6 +245,18 @@ impl Runtime {
     }
 }
 
+/// What the guest says of a package, which ran there.
+fn read_package(package: guest::Package) -> Package {
+    let word = |text: String| text.chars().filter(|c| !c.is_control()).take(MAX_WORD).collect();
+    let list = |texts: Vec<String>| texts.into_iter().take(MAX_LIST).map(word).collect();
+    Package {
+        name: word(package.name),
+        version: word(package.version),
+        modules: list(package.modules),
+        without: list(package.without),
+    }
+}
+
 pub(super) fn new_store(engine: &Engine, state: HostState) -> Result<Store<HostState>> {
     let fuel = state.gauge.allowance();
     let mut store = Store::new(engine, state);
@@ -168,22 +273,19 @@ pub(super) fn new_store(engine: &Engine, state: HostState) -> Result<Store<HostS
 /// A component as it is run: its code, and what its memories begin with.
 struct Program {
     code: Compiled,
-    image: Image,
+    image: Arc<Image>,
     digest: String,
 }
 
 /// Machine code, as wasmtime keeps it.
+#[derive(Clone)]
 enum Compiled {
     File(PathBuf),
-    Bytes(Vec<u8>),
+    Bytes(Arc<[u8]>),
 }
 
 /// What instances are made of.
-struct Linked {
-    engine: engine::Sandbox,
-    instances: WorkflowPre<HostState>,
-    digest: String,
-}
+type Linked = (engine::Sandbox, WorkflowPre<HostState>);
 
 impl Program {
     /// As the cache has it.
@@ -192,7 +294,7 @@ impl Program {
             Some(digest) => digest,
             None => cache::digest(&read(path)?),
         };
-        let image = Image::open(&entry.image()).map_err(unusable)?;
+        let image = Arc::new(Image::open(&entry.image()).map_err(unusable)?);
         Ok(Self { code: Compiled::File(entry.code().to_owned()), image, digest })
     }
 
@@ -210,12 +312,13 @@ impl Program {
         let entry = entry.filter(|entry| kept(entry.keep_code(&compiled, &digest), entry.code()));
         let code = match entry {
             Some(entry) => Compiled::File(entry.code().to_owned()),
-            None => Compiled::Bytes(compiled),
+            None => Compiled::Bytes(compiled.into()),
         };
         if parts.image.is_empty() {
             return Err(not_a_component(path, &wasmtime::Error::msg("it has no memory")));
         }
-        let cold = Self { code, image: Image::new(&parts.image).map_err(unusable)?, digest };
+        let image = Arc::new(Image::new(&parts.image).map_err(unusable)?);
+        let cold = Self { code, image, digest };
         cold.warm_up(path, entry)
     }
 
@@ -230,12 +333,11 @@ impl Program {
             Some(entry) => Image::open(&entry.image()),
             None => Image::new(&warm),
         };
-        Ok(Self { code, image: image.map_err(unusable)?, digest })
+        Ok(Self { code, image: Arc::new(image.map_err(unusable)?), digest })
     }
 
-    fn link(self, path: &Path) -> Result<Linked> {
-        let (engine, instances) = self.code.link(Memories::new(self.image), path)?;
-        Ok(Linked { engine, instances, digest: self.digest })
+    fn link(&self, path: &Path) -> Result<Linked> {
+        self.code.link(Memories::new(Arc::clone(&self.image)), path)
     }
 }
 
@@ -267,11 +369,7 @@ impl Compiled {
     }
 
     /// The program over such memories, linked with the host.
-    fn link(
-        &self,
-        memories: Memories,
-        path: &Path,
-    ) -> Result<(engine::Sandbox, WorkflowPre<HostState>)> {
+    fn link(&self, memories: Memories, path: &Path) -> Result<Linked> {
         let sandbox = engine::new(memories)?;
         let engine = &sandbox.engine;
         let component = self.load(engine).map_err(|error| host_bug(&error))?;

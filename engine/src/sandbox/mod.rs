@@ -27,7 +27,9 @@ use crate::budget::Budget;
 use crate::error::{Blame, Code, Error, Result};
 use crate::json::Json;
 use crate::run::{Exception, Failure, Outcome, Value};
-use crate::workflow::{Analysis, Parameter, Raises, Signature, Uses, Warning};
+use crate::workflow::{
+    Analysis, Dependency, Parameter, Raises, Requires, Signature, Uses, Warning,
+};
 
 pub use component::{Runtime, RuntimeOptions};
 pub use engine::DEFAULT_MAX_INSTANCES;
@@ -278,7 +280,7 @@ const MAX_TEXT: usize = 72 << 10;
 /// The most exceptions of a chain that are kept.
 const MAX_CHAIN: usize = 32;
 
-fn bounded(mut text: String) -> String {
+pub(super) fn bounded(mut text: String) -> String {
     if text.len() > MAX_TEXT {
         let cut = text.floor_char_boundary(MAX_TEXT);
         text.truncate(cut);
@@ -333,8 +335,16 @@ fn size_of(analysis: &guest::Analysis) -> usize {
     let uses = &analysis.uses;
     let names = uses.tools.iter().chain(&uses.workflows).chain(&uses.artifacts).map(String::len);
     let warnings = analysis.warnings.iter().map(|each| each.code.len() + each.message.len());
-    let items: usize =
-        parameters.chain(raises).chain(names).chain(warnings).map(|n| n + ITEM).sum();
+    let requires = &analysis.requires;
+    let required = requires.dependencies.iter().map(|each| each.name.len() + each.versions.len());
+    let required = required.chain(requires.runtime.as_ref().map(String::len));
+    let items: usize = parameters
+        .chain(raises)
+        .chain(names)
+        .chain(warnings)
+        .chain(required)
+        .map(|n| n + ITEM)
+        .sum();
     let texts = [
         &analysis.signature,
         &analysis.returns,
@@ -395,6 +405,15 @@ fn read_analysis(analysis: guest::Analysis) -> Result<Analysis> {
             workflows: analysis.uses.workflows,
             artifacts: analysis.uses.artifacts,
             computed: analysis.uses.computed,
+        },
+        requires: Requires {
+            runtime: analysis.requires.runtime,
+            dependencies: analysis
+                .requires
+                .dependencies
+                .into_iter()
+                .map(|each| Dependency { name: each.name, versions: each.versions })
+                .collect(),
         },
         warnings: analysis
             .warnings

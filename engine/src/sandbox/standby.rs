@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use repertoire_host_bindings::WorkflowPre;
+use repertoire_host_bindings::{WorkflowPre, guest};
 use tokio::sync::Semaphore;
 
 use super::component::new_store;
 use super::engine::{MAX_MEMORY, Sandbox};
-use super::{HostState, Instance, Output, RunContext, Tape, trap};
+use super::{HostState, Instance, Output, RunContext, Tape, bounded, trap};
 use crate::approvals::memory::MemoryApprovals;
 use crate::artifacts::{ArtifactLimits, Shelf};
 use crate::budget::Budget;
@@ -27,7 +27,9 @@ use crate::grants::{Granted, Grants};
 use crate::host::denied::Denied;
 use crate::host::slot::Slot;
 use crate::id::{RunId, TenantId};
+use crate::images::Images;
 use crate::limits::Limits;
+use crate::run::Failure;
 use crate::tools::Registry;
 
 /// Instances that stand by, unless said otherwise: as many calls as come at once
@@ -46,6 +48,24 @@ fn limits() -> Limits {
     }
 }
 
+/// What unpacking and importing all packages of an image may use: a few seconds, and
+/// an eighth of the memory that any instance can have. Packages look for others that they can
+/// do without, and each such look is a host call.
+fn installation() -> Limits {
+    Limits {
+        fuel: 50_000_000_000,
+        memory_bytes: MAX_MEMORY as u64 / 8,
+        wall_time: Duration::from_secs(300),
+        host_calls: 100_000,
+        ..limits()
+    }
+}
+
+/// Places of instances that stand by: one does, another is taken apart.
+pub(super) const fn spare(standby: u32) -> u32 {
+    standby.saturating_mul(2)
+}
+
 /// Makes instances, and keeps some ready.
 pub(super) struct Factory {
     sandbox: Sandbox,
@@ -53,7 +73,7 @@ pub(super) struct Factory {
     /// For whom an instance works before it has work.
     nobody: TenantId,
     target: usize,
-    /// Instances that may still be made.
+    /// Instances that may still be made, of this runtime and of those that begin with packages.
     room: Arc<Semaphore>,
     ready: Mutex<Vec<Instance>>,
     is_filling: AtomicBool,
@@ -65,18 +85,24 @@ impl Factory {
         sandbox: Sandbox,
         instances: WorkflowPre<HostState>,
         standby: u32,
-        most: u32,
+        room: Arc<Semaphore>,
     ) -> Result<Self> {
         Ok(Self {
             sandbox,
             instances,
             nobody: nobody()?,
             target: standby as usize,
-            room: Arc::new(Semaphore::new(most as usize)),
+            room,
             ready: Mutex::default(),
             is_filling: AtomicBool::new(false),
             retiring: AtomicUsize::new(0),
         })
+    }
+
+    /// The same, with room for the instances of another runtime that stand by.
+    pub(super) fn room(&self, standby: u32) -> Arc<Semaphore> {
+        self.room.add_permits(spare(standby) as usize);
+        Arc::clone(&self.room)
     }
 
     fn ready(&self) -> MutexGuard<'_, Vec<Instance>> {
@@ -133,7 +159,7 @@ impl Factory {
         let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
             Error::new(Code::Busy, "all sandboxes of this engine are in use; try again later")
         })?;
-        let context = idle(self.nobody.clone());
+        let context = idle(self.nobody.clone(), limits());
         let mut store = new_store(&self.sandbox.engine, HostState::new(context))?;
         let bindings = match self.instances.instantiate_async(&mut store).await {
             Ok(bindings) => bindings,
@@ -187,7 +213,7 @@ impl Drop for Retiring {
 
 /// Takes an instance through the guest's `warm-up`, and apart.
 pub(super) async fn warm_up(sandbox: &Sandbox, instances: &WorkflowPre<HostState>) -> Result<()> {
-    let mut store = new_store(&sandbox.engine, HostState::new(idle(nobody()?)))?;
+    let mut store = new_store(&sandbox.engine, HostState::new(idle(nobody()?, limits())))?;
     let warm_up = async {
         let bindings = instances.instantiate_async(&mut store).await?;
         bindings.repertoire_workflow_guest().call_warm_up(&mut store).await
@@ -200,15 +226,55 @@ pub(super) async fn warm_up(sandbox: &Sandbox, instances: &WorkflowPre<HostState
     Ok(())
 }
 
+/// Installs and imports packages, warms up, and takes the instance apart.
+///
+/// # Errors
+/// What the guest has against the packages, as theirs; a limit that they run into.
+pub(super) async fn install(
+    sandbox: &Sandbox,
+    instances: &WorkflowPre<HostState>,
+    wheels: &[Vec<u8>],
+) -> Result<Vec<guest::Package>> {
+    let limits = installation();
+    let deadline = limits.wall_time;
+    let mut store = new_store(&sandbox.engine, HostState::new(idle(nobody()?, limits)))?;
+    let bindings = match instances.instantiate_async(&mut store).await {
+        Ok(bindings) => bindings,
+        Err(error) => return Err(trap::instantiation_error(&error, store.data())),
+    };
+    let guest = bindings.repertoire_workflow_guest();
+    let work = async {
+        let installed = guest.call_install(&mut store, wheels).await?;
+        if installed.is_ok() {
+            guest.call_warm_up(&mut store).await?;
+        }
+        wasmtime::Result::Ok(installed)
+    };
+    let installed = tokio::time::timeout(deadline, work).await.map_err(|_| {
+        Error::new(Code::TimedOut, "importing the packages takes longer than an image may")
+    })?;
+    match installed {
+        Ok(Ok(_)) if store.data().holds_resources() => Err(Error::invalid_argument(
+            "importing the packages leaves streams or timers open, which an image cannot hold",
+        )),
+        Ok(Ok(packages)) => Ok(packages),
+        Ok(Err(error)) => Err(Error::invalid_argument(bounded(error.message))),
+        Err(error) => {
+            let Failure { code, message, .. } = trap::failure(&error, store.data());
+            Err(Error::new(code, format!("the packages cannot be imported: {message}")))
+        }
+    }
+}
+
 fn nobody() -> Result<TenantId> {
     TenantId::new("standby")
 }
 
 /// For what an instance works before it has work: it can reach nothing.
-fn idle(nobody: TenantId) -> Arc<RunContext> {
+fn idle(nobody: TenantId, limits: Limits) -> Arc<RunContext> {
     let clock: Arc<dyn Clock> = Arc::new(FixedClock(Timestamp::default()));
     let run = RunId::new(clock.as_ref(), &FixedEntropy::new(0));
-    let budget = Budget::root(limits());
+    let budget = Budget::root(limits);
     Arc::new(RunContext {
         run,
         tenant: nobody,
@@ -223,6 +289,7 @@ fn idle(nobody: TenantId) -> Arc<RunContext> {
         pins: None,
         workflows: Arc::new(Denied),
         artifacts: Arc::new(Shelf::new(Arc::new(Denied), clock, ArtifactLimits::default())),
+        images: Images::default(),
         grants: Granted::only(&Grants::nothing().into()),
         approvals: Arc::new(MemoryApprovals::new()),
         slot: Slot::none(),

@@ -18,6 +18,7 @@ use crate::host::calls::Calls;
 use crate::host::slot::Slot;
 use crate::host::workflows::Workflows;
 use crate::id::{RunId, TenantId};
+use crate::images::Images;
 use crate::sandbox::engine::FUEL_SLICE;
 use crate::sandbox::limiter::Limiter;
 use crate::sandbox::output::{CurrentOutput, EventSink, Output};
@@ -49,6 +50,8 @@ pub(crate) struct RunContext {
     pub(crate) pins: Option<Arc<[Pin]>>,
     pub(crate) workflows: Arc<dyn Workflows>,
     pub(crate) artifacts: Arc<Shelf>,
+    /// What an import that finds nothing could find elsewhere.
+    pub(crate) images: Images,
     /// What of these it may reach. Asked at every call: it can change.
     pub(crate) grants: Granted,
     /// Where it waits for somebody.

@@ -16,6 +16,7 @@ In reading order:
     failure       an exception -> what the host is told of it
     perform       runs a workflow; executes agent code
     analysis      what a source says about itself, without running it
+    packages      wheels, installed and imported for a runtime image
     snapshot      everything that is done once, while the component is built
 
 Nothing here is a boundary: a workflow shares the interpreter with this code

@@ -23,6 +23,11 @@ def install():
         del _names[name]
     random.__getattr__ = _provide
     random.__dir__ = lambda: sorted([*_names, *_lazy])
+    release()
+
+
+def release():
+    """Takes the functions away from whoever has bound one; they get it back when they call it."""
     for module in list(sys.modules.values()):
         for name, value in list(getattr(module, "__dict__", {}).items()):
             if module is not sys.modules[__name__] and getattr(value, "__self__", None) is _inst:

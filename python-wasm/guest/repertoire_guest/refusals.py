@@ -6,6 +6,8 @@ The types of the exceptions stay what a program expects of the platform; only th
 import errno
 import sys
 
+from wit_world.imports import images
+
 from . import stdlib
 
 _TOOLS = "call a tool instead (tools.list() shows them)"
@@ -79,11 +81,32 @@ class _NotThere:
         top = name.partition(".")[0]
         if name in _NO_C_HALF:
             reason = _WAYS_OUT.get(name, "this part of Python needs an operating system, and workflows have none")
-        elif path is not None or name.startswith("_") or top in stdlib._modules or top in sys.stdlib_module_names:
+        elif name not in _native and (path is not None or name.startswith("_") or top in stdlib._modules or top in sys.stdlib_module_names):
             return None
         else:
-            reason = f"workflows have Python's standard library only; for anything else {_TOOLS}, or save it as a workflow"
+            reason = _native.get(name) or _elsewhere(top)
         raise ModuleNotFoundError(f"No module named {name!r}: {reason}", name=name)
+
+
+_native = {}
+"""Module -> why it is not there, of an image's packages."""
+
+
+def lacks_native(module, package):
+    """A module of a package is native code, which was left out."""
+    _native[module] = f"it is native code of {package}, which sandboxes cannot run"
+
+
+def _elsewhere(module):
+    """Where a module is that is not here."""
+    found = images.providing(module)
+    if not found:
+        return f"workflows have Python's standard library, and what a runtime image has; for anything else {_TOOLS}, or save it as a workflow"
+    one, also = found[0], f" ({', '.join(found[1:])} too)" if found[1:] else ""
+    return (
+        f"the runtime image {one!r} has it{also}; begin the source with the lines\n"
+        f'    # /// script\n    # [tool.repertoire]\n    # runtime = "{one}"\n    # ///'
+    )
 
 
 def _raiser(make):

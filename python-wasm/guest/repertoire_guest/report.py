@@ -31,6 +31,10 @@ def analyze(source):
         description=_sayable(found.description),
         docstring=_sayable(found.docstring),
         uses=guest.Uses(*(list(map(_sayable, names)) for names in dataclasses.astuple(found.uses))),
+        requires=guest.Requirements(
+            None if found.requires.runtime is None else _sayable(found.requires.runtime),
+            [guest.Dependency(_sayable(name), _sayable(versions)) for name, versions in found.requires.dependencies],
+        ),
         warnings=[guest.Warning(item.code, _sayable(item.message), item.line) for item in found.warnings],
     )
 

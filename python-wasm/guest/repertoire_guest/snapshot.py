@@ -35,7 +35,7 @@ def take():
     for name in COMMON:
         __import__(name)
     refusals.install()
-    refusals.check_imports(*(sys.modules[f"wit_world.imports.{name}"] for name in ("tools", "workflows", "artifacts")))
+    refusals.check_imports(*(sys.modules[f"wit_world.imports.{name}"] for name in ("tools", "workflows", "artifacts", "images")))
     event_loop.install()
     chance.install()
     standard_streams.install()
@@ -44,13 +44,18 @@ def take():
 
 def settle(guest):
     """Warms up, resets what that changed, and takes all objects out of the collector's sight."""
+    _warm_up(guest)
+    chance.settle()
+    freeze()
+
+
+def freeze():
+    """Forgets what must differ between runs, and takes all objects out of the collector's sight."""
     import linecache
     import uuid
 
-    _warm_up(guest)
     linecache.clearcache()
     perform.prepare()
-    chance.settle()
     uuid._node = uuid._last_timestamp = None
     gc.collect()
     gc.freeze()

@@ -22,6 +22,9 @@ _LEFT_OUT = {
 _modules = {}
 """Name -> (is a package, marshalled code)."""
 
+_tops = set()
+"""The first parts of the names of all of the library's own modules."""
+
 _files = {}
 """Path below `ROOT` -> bytes: what packages carry beside their code."""
 
@@ -108,6 +111,30 @@ class SnapshotImporter:
             raise FileNotFoundError(2, "no such file in the snapshot", path) from None
 
     @staticmethod
+    def find_distributions(context):
+        """For `importlib.metadata`."""
+        from importlib.metadata import Distribution, Prepared
+
+        class Installed(Distribution):
+            def __init__(self, info):
+                self._info = info
+
+            def read_text(self, filename):
+                data = _files.get(f"{self._info}/{filename}")
+                return None if data is None else data.decode("utf-8", "replace")
+
+            def locate_file(self, path):
+                return _Path(str(path))
+
+        wanted = Prepared(context.name)
+        for path in list(_files):
+            info, _, file = path.rpartition("/")
+            if file == "METADATA" and info.endswith(".dist-info") and "/" not in info:
+                name = Prepared.normalize(info.partition("-")[0])
+                if not wanted or name == wanted.normalized:
+                    yield Installed(info)
+
+    @staticmethod
     def get_resource_reader(name):
         """For `importlib.resources`."""
         return _Resources(name.replace(".", "/"))
@@ -182,3 +209,4 @@ def install():
     sys.meta_path.insert(sys.meta_path.index(PathFinder), SnapshotImporter)
     sys.path.clear()
     sys.path_importer_cache.clear()
+    _tops.update(name.partition(".")[0] for name in _modules)

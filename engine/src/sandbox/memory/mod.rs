@@ -57,12 +57,12 @@ impl Recorded {
 }
 
 impl Memories {
-    pub(super) fn new(image: Image) -> Self {
-        Self { image: Arc::new(image), free: Arc::default(), recorded: None }
+    pub(super) fn new(image: Arc<Image>) -> Self {
+        Self { image, free: Arc::default(), recorded: None }
     }
 
     /// Memories of which it can be told what they held in the end.
-    pub(super) fn recording(image: Image) -> (Self, Recorded) {
+    pub(super) fn recording(image: Arc<Image>) -> (Self, Recorded) {
         let recorded = Recorded::default();
         (Self { recorded: Some(recorded.clone()), ..Self::new(image) }, recorded)
     }

@@ -2,13 +2,14 @@
 
     source -> parse -> entry (`run`) -> parameters and result (JSON Schema)
                                      -> docstring, uses, warnings
+           -> inline script metadata (PEP 723): what it requires
 
 This package needs nothing of the component and runs on any Python from 3.11 on, which is how its tests run.
 """
 
 from dataclasses import dataclass, field
 
-from . import docstrings, entry, schema, standards, uses
+from . import docstrings, entry, metadata, schema, standards, uses
 from .entry import InvalidSource
 
 __all__ = ["Analysis", "InvalidSource", "Parameter", "analyze"]
@@ -39,6 +40,7 @@ class Analysis:
     description: str
     docstring: str
     uses: uses.Uses
+    requires: metadata.Requirements
     warnings: list[standards.Warning] = field(default_factory=list)
 
 
@@ -77,5 +79,6 @@ def _analyze(source):
         description=module_doc.summary or run_doc.summary,
         docstring=docstrings.of(run),
         uses=uses.find(tree),
+        requires=metadata.read(source),
         warnings=standards.check(tree, run),
     )
