@@ -45,7 +45,7 @@ install: build ## Install to PREFIX (~/.local): bin/repertoire and share/reperto
 ##@ Develop
 
 .PHONY: setup
-setup: build/venv/.ready build/python.wasm build/model/model.onnx build/lib/libonnxruntime.so build/protoc/bin/protoc build/mcp-servers/.ready build/mcp-npm/.ready ## Fetch and build all that cargo does not: component, model, libraries, tools
+setup: build/venv/.ready build/python.wasm build/model/model.onnx build/lib/libonnxruntime.so build/protoc/bin/protoc build/mcp-servers/.ready build/mcp-npm/.ready build/packages/.ready ## Fetch and build all that cargo does not: component, model, libraries, tools
 
 .PHONY: build
 build: setup ## Build the library and the program
@@ -141,6 +141,15 @@ build/lib/libonnxruntime.so: scripts/pins/onnxruntime.txt | build/venv/.ready
 # MCP servers for the tests.
 build/mcp-servers/.ready: scripts/pins/mcp-servers.txt
 	@$(PYTHON) scripts/prepare.py build/mcp-servers $<
+	@touch $@
+
+# Packages that the tests make runtime images of; pip checks their digests.
+build/packages/.ready: scripts/pins/packages.txt | build/venv/.ready
+	@echo "setup: fetching packages for runtime images"
+	@mkdir -p build/packages && rm -f build/packages/*.whl
+	@$(VENV_PYTHON) -m pip --disable-pip-version-check --no-input download --quiet --no-deps --require-hashes --only-binary=:all: \
+	    --python-version 3.14 --implementation cp --abi cp314 --abi none --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
+	    --platform any --dest build/packages --requirement $<
 	@touch $@
 
 # Node.js is not asked for: without it one test says that it is skipped.

@@ -142,7 +142,7 @@ impl Runtimes {
             let digests: Vec<_> = wheels.iter().map(|wheel| sha256_hex(&wheel.bytes)).collect();
             let digest = images::digest(digests.iter().map(String::as_str));
             let bytes: Vec<_> = wheels.iter().map(|wheel| wheel.bytes.clone()).collect();
-            let (_, packages) = plain.install(&digest, &bytes)?;
+            let packages = plain.prepare(&digest, &bytes)?;
             let packages = wheels.iter().zip(digests).zip(packages);
             let installed = packages.map(|((wheel, sha256), package)| Installed {
                 file: wheel.file.clone(),

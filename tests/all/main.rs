@@ -24,6 +24,7 @@ mod examples;
 #[cfg(feature = "full")]
 mod format;
 mod hostile;
+mod images;
 mod input;
 mod isolation;
 mod layering;

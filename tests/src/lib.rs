@@ -7,6 +7,7 @@ mod case;
 mod exact;
 mod fixture;
 mod places;
+mod wheel;
 
 pub use case::{Call, Case, Expected, ExpectedFailure, Group};
 pub use exact::same_json;
@@ -17,3 +18,4 @@ pub use places::{
 };
 #[cfg(feature = "full")]
 pub use places::{embedder, engine_on_disk};
+pub use wheel::{Member, wheel, wheel_of};

@@ -149,7 +149,7 @@ impl Runtime {
     /// the image with that digest. The cache may have the memory; if not, `wheels` are asked for.
     ///
     /// # Errors
-    /// As [`install`](Self::install), and those of `wheels`.
+    /// As [`prepare`](Self::prepare), and those of `wheels`.
     pub(crate) fn with_packages(
         &self,
         digest: &str,
@@ -180,16 +180,16 @@ impl Runtime {
         })
     }
 
-    /// Makes the memory of an image, keeps it, and says what the packages are.
+    /// Makes the memory of an image, keeps it if there is a cache, and says what the packages are.
     ///
     /// # Errors
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if they cannot be an image;
     /// the code of a limit that importing them runs into.
-    pub(crate) fn install(
-        &self,
-        digest: &str,
-        wheels: &[Vec<u8>],
-    ) -> Result<(Image, Vec<Package>)> {
+    pub(crate) fn prepare(&self, digest: &str, wheels: &[Vec<u8>]) -> Result<Vec<Package>> {
+        self.install(digest, wheels).map(|(_, packages)| packages)
+    }
+
+    fn install(&self, digest: &str, wheels: &[Vec<u8>]) -> Result<(Image, Vec<Package>)> {
         let (memories, recorded) = Memories::recording(Arc::clone(&self.program.image));
         let (engine, instances) = self.program.code.link(memories, &self.path)?;
         let work = standby::install(&engine, &instances, wheels);

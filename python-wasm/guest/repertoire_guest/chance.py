@@ -30,7 +30,7 @@ def release():
     """Takes the functions away from whoever has bound one; they get it back when they call it."""
     for module in list(sys.modules.values()):
         for name, value in list(getattr(module, "__dict__", {}).items()):
-            if module is not sys.modules[__name__] and getattr(value, "__self__", None) is _inst:
+            if module not in (random, sys.modules[__name__]) and getattr(value, "__self__", None) is _inst:
                 setattr(module, name, _late(value.__name__))
 
 

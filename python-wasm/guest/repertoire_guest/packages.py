@@ -119,8 +119,8 @@ def _install(datas):
     for wheel in wheels:
         for module in sorted(wheel.modules):
             _import(wheel, module)
-    chance.release()
     chance.begin()
+    chance.release()
     snapshot.freeze()
     return [Package(wheel.name, wheel.version, sorted(wheel.modules), wheel.without) for wheel in wheels]
 

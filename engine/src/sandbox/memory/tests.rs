@@ -3,9 +3,9 @@ use super::*;
 const PAGE: usize = 4096;
 const PAGES: usize = 1024;
 
-fn image() -> Image {
+fn image() -> Arc<Image> {
     let bytes: Vec<u8> = (0..PAGES * PAGE).map(|at| (at / 7 + at / PAGE) as u8).collect();
-    Image::new(&bytes).unwrap()
+    Arc::new(Image::new(&bytes).unwrap())
 }
 
 fn memory(memories: &Memories) -> Box<dyn LinearMemory> {
