@@ -1,6 +1,6 @@
 //! The plain runtime, and one for each image that somebody runs on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::sync::Arc;
 
@@ -139,7 +139,10 @@ impl Runtimes {
         }
         let (plain, images) = (Arc::clone(&self.plain), self.images.clone());
         blocking(move || {
-            let digests: Vec<_> = wheels.iter().map(|wheel| sha256_hex(&wheel.bytes)).collect();
+            let digested = wheels.into_iter().map(|wheel| (sha256_hex(&wheel.bytes), wheel));
+            // The same order gives the same memory, and with it the same replays.
+            let digested: BTreeMap<_, _> = digested.collect();
+            let (digests, wheels): (Vec<_>, Vec<_>) = digested.into_iter().unzip();
             let digest = images::digest(digests.iter().map(String::as_str));
             let bytes: Vec<_> = wheels.iter().map(|wheel| wheel.bytes.clone()).collect();
             let packages = plain.prepare(&digest, &bytes)?;

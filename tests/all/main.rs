@@ -35,6 +35,8 @@ mod mcp;
 mod nesting;
 mod replay;
 mod seeds;
+#[cfg(feature = "full")]
+mod runtime_docs;
 mod sessions;
 mod shipped;
 mod soak;

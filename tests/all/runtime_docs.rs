@@ -1,0 +1,116 @@
+//! The worked example of `docs/runtimes.md`, and the command around it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use repertoire_tests::{build_dir, cache_dir, cli, component, repository};
+use serde_json::Value;
+
+/// A command in a directory of its own, where pip finds what `make setup` has fetched and nothing else.
+fn command(home: &Path) -> Command {
+    let venv = build_dir().join("venv/bin");
+    let path = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths([venv].into_iter().chain(std::env::split_paths(&path)));
+    let mut command = Command::new(cli());
+    command
+        .env_clear()
+        .env("PATH", path.unwrap())
+        .env("HOME", home)
+        .env("PIP_NO_INDEX", "1")
+        .env("PIP_FIND_LINKS", build_dir().join("packages"))
+        .env("REPERTOIRE_DATA", home.join("data"))
+        .env("REPERTOIRE_COMPONENT", component())
+        .env("REPERTOIRE_CACHE", cache_dir())
+        .env("REPERTOIRE_MODEL", build_dir().join("model"))
+        .env("REPERTOIRE_ONNXRUNTIME", build_dir().join("lib/libonnxruntime.so"))
+        .current_dir(home)
+        .stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The words of a line, as a shell has them that is asked for no more than double quotes.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    let parts = parts.flat_map(|(at, part)| match at % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    parts.collect()
+}
+
+fn run(home: &Path, arguments: &[&str]) -> Output {
+    command(home).args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_worked_example() {
+    let page = fs::read_to_string(repository().join("docs/runtimes.md")).unwrap();
+    let block = |begin: &str| {
+        let (_, rest) = page.split_once(begin).unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("report.py"), block("```python file=report.py\n")).unwrap();
+    let mut outputs = Vec::new();
+    for line in block("```sh\n").lines() {
+        let words = words(line.strip_prefix("$ repertoire ").unwrap());
+        let output = command(home.path()).args(&words).output().unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        outputs.push((text(&output.stdout), text(&output.stderr)));
+    }
+    let [build, list, show, _, run_] = &outputs[..] else { panic!("{outputs:?}") };
+    assert!(build.1.contains("MarkupSafe is without its native code"), "{build:?}");
+    assert!(list.0.contains("reports") && list.0.contains("PyYAML 6.0.3"), "{list:?}");
+    for line in fs::read_to_string(repository().join("scripts/pins/packages.txt")).unwrap().lines()
+    {
+        if let Some((_, digest)) = line.split_once("sha256:") {
+            assert!(show.0.contains(digest), "{show:?}");
+        }
+    }
+    let (_, promised) = page.split_once("The last command prints `").unwrap();
+    assert_eq!(run_.0.trim_end(), promised.split_once('`').unwrap().0, "{run_:?}");
+
+    // The second time nobody is asked, not even pip.
+    let again =
+        ["runtime", "build", "--name", "reports", "-r", "pyyaml==6.0.3", "-r", "jinja2==3.1.6"];
+    let output = run(home.path(), &[&again[..], &["--python", "/nowhere", "--json"]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let image: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(image["packages"].as_array().unwrap().len(), 3, "{image}");
+
+    // Who asks for nothing has what the setting says.
+    fs::write(home.path().join("cell.py"), "import yaml\nyaml.safe_load('1')\n").unwrap();
+    let plain = run(home.path(), &["exec", "cell.py"]);
+    assert!(text(&plain.stderr).contains("the runtime image 'reports' has it"), "{plain:?}");
+    let asked = run(home.path(), &["exec", "cell.py", "--runtime", "reports"]);
+    let set =
+        command(home.path()).args(["exec", "cell.py"]).env("REPERTOIRE_IMAGE", "reports").output();
+    for output in [asked, set.unwrap()] {
+        assert_eq!(text(&output.stdout), "1\n", "{output:?}");
+    }
+
+    for (wrong, says) in [
+        (&["-r", "pyyaml>=6"][..], "PACKAGE==VERSION"),
+        (&["-r", "--index-url==x"], "PACKAGE==VERSION"),
+        (&["-r", "no-such-package==1.0"], "no wheel of no-such-package"),
+        (&["--wheel", "/nowhere.whl"], "cannot read"),
+        (&[], "nothing to build"),
+    ] {
+        let output = run(home.path(), &[&["runtime", "build", "--name", "x"], wrong].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {output:?}");
+        assert!(text(&output.stderr).contains(says), "{wrong:?}: {output:?}");
+    }
+    let removed = run(home.path(), &["runtime", "remove", "reports"]);
+    assert!(removed.status.success(), "{removed:?}");
+    let gone = run(home.path(), &["run", "report", "--arg", "text=x"]);
+    assert!(
+        gone.status.code() == Some(3)
+            && text(&gone.stderr).contains("runtime build --name reports"),
+        "{gone:?}"
+    );
+}
