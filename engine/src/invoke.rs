@@ -275,7 +275,8 @@ pub(crate) async fn within_wall_time(
             // It moves while the run waits for somebody.
             () = tokio::time::sleep_until(budget.look_at()) => {}
         }
-        if budget.is_overdue() && !budget.stands_still() {
+        // Also while the clock stands: a guest that works between short waits is looked at in one.
+        if budget.is_overdue() {
             let message = limit_message(Code::TimedOut, budget.limits());
             return Outcome::Failure(Failure::new(Code::TimedOut, message));
         }
