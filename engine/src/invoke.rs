@@ -39,9 +39,10 @@ pub(crate) struct Options {
     pub(crate) pinned: bool,
 }
 
-/// What a run may reach, and its place among those that run.
+/// What a run may reach, its place among those that run, and who hears of it.
 pub(crate) struct Reach {
     pub(crate) grants: Granted,
+    pub(crate) events: Option<EventSink>,
     pub(crate) slot: Arc<Slot>,
 }
 
@@ -95,10 +96,10 @@ impl Invoker {
         self.validators.get(&workflow)?.check(&arguments)?;
         let admitted = self.admit().await?;
         let budget = Budget::root(options.limits);
-        let (seed, events) = (options.seed, options.events);
         let program = Program::from(&workflow);
-        let reach = Reach { grants: options.grants, slot: admitted.slot() };
-        let mut opened = self.open(program, arguments, budget, None, seed, events, reach);
+        let (grants, events) = (options.grants, options.events);
+        let reach = Reach { grants, events, slot: admitted.slot() };
+        let mut opened = self.open(program, arguments, budget, None, options.seed, reach);
         if options.pinned {
             opened.pin(&workflow);
         }
@@ -170,11 +171,12 @@ impl Invoker {
         };
         self.validators.get(&workflow)?.check(&arguments)?;
         let budget = caller.budget.child()?;
-        let (parent, events) = (Some(caller.run), caller.events.clone());
         let program = Program::from(&workflow);
         // Whoever asks, it is in the caller's name: a workflow lends nothing.
-        let reach = Reach { grants: caller.grants.clone(), slot: Arc::clone(&caller.slot) };
-        let mut opened = self.open(program, arguments, budget, parent, Some(seed), events, reach);
+        let (grants, events) = (caller.grants.clone(), caller.events.clone());
+        let reach = Reach { grants, events, slot: Arc::clone(&caller.slot) };
+        let parent = Some(caller.run);
+        let mut opened = self.open(program, arguments, budget, parent, Some(seed), reach);
         caller.tape.nested(opened.context.run);
         if pinned || caller.pins.is_some() {
             opened.pin(&workflow);
@@ -191,7 +193,6 @@ impl Invoker {
         budget: Arc<Budget>,
         parent: Option<RunId>,
         seed: Option<u64>,
-        events: Option<EventSink>,
         reach: Reach,
     ) -> Opened {
         let (clock, entropy) = (&self.catalog.clock, &self.catalog.entropy);
@@ -219,10 +220,10 @@ impl Invoker {
             tenant: self.catalog.tenant.clone(),
             seed: invocation.seed,
             started_at: invocation.started_at,
-            output: Output::new(id, Arc::clone(&budget), events.clone()),
+            output: Output::new(id, Arc::clone(&budget), reach.events.clone()),
             tape,
             budget,
-            events,
+            events: reach.events,
             tools: self.tools.clone(),
             pins: None,
             workflows: Arc::new(Reentry(Arc::clone(self))),
