@@ -40,9 +40,10 @@ pub(crate) struct Options {
     pub(crate) pinned: bool,
 }
 
-/// What a run may reach, and its place among those that run.
+/// What a run may reach, its place among those that run, and who hears of it.
 pub(crate) struct Reach {
     pub(crate) grants: Granted,
+    pub(crate) events: Option<EventSink>,
     pub(crate) slot: Arc<Slot>,
 }
 
@@ -102,9 +103,9 @@ impl Invoker {
         let program = self.program(&workflow).await?;
         let admitted = self.admit().await?;
         let budget = Budget::root(options.limits);
-        let (seed, events) = (options.seed, options.events);
-        let reach = Reach { grants: options.grants, slot: admitted.slot() };
-        let mut opened = self.open(program, arguments, budget, None, seed, events, reach);
+        let (grants, events) = (options.grants, options.events);
+        let reach = Reach { grants, events, slot: admitted.slot() };
+        let mut opened = self.open(program, arguments, budget, None, options.seed, reach);
         if options.pinned {
             opened.pin(&workflow);
         }
@@ -176,11 +177,12 @@ impl Invoker {
         };
         self.validators.get(&workflow)?.check(&arguments)?;
         let budget = caller.budget.child()?;
-        let (parent, events) = (Some(caller.run), caller.events.clone());
         let program = self.program(&workflow).await?;
         // Whoever asks, it is in the caller's name: a workflow lends nothing.
-        let reach = Reach { grants: caller.grants.clone(), slot: Arc::clone(&caller.slot) };
-        let mut opened = self.open(program, arguments, budget, parent, Some(seed), events, reach);
+        let (grants, events) = (caller.grants.clone(), caller.events.clone());
+        let reach = Reach { grants, events, slot: Arc::clone(&caller.slot) };
+        let parent = Some(caller.run);
+        let mut opened = self.open(program, arguments, budget, parent, Some(seed), reach);
         caller.tape.nested(opened.context.run);
         if pinned || caller.pins.is_some() {
             opened.pin(&workflow);
@@ -204,7 +206,6 @@ impl Invoker {
         budget: Arc<Budget>,
         parent: Option<RunId>,
         seed: Option<u64>,
-        events: Option<EventSink>,
         reach: Reach,
     ) -> Opened {
         let (clock, entropy) = (&self.catalog.clock, &self.catalog.entropy);
@@ -232,10 +233,10 @@ impl Invoker {
             tenant: self.catalog.tenant.clone(),
             seed: invocation.seed,
             started_at: invocation.started_at,
-            output: Output::new(id, Arc::clone(&budget), events.clone()),
+            output: Output::new(id, Arc::clone(&budget), reach.events.clone()),
             tape,
             budget,
-            events,
+            events: reach.events,
             tools: self.tools.clone(),
             pins: None,
             workflows: Arc::new(Reentry(Arc::clone(self))),
@@ -289,7 +290,8 @@ pub(crate) async fn within_wall_time(
             // It moves while the run waits for somebody.
             () = tokio::time::sleep_until(budget.look_at()) => {}
         }
-        if budget.is_overdue() && !budget.stands_still() {
+        // Also while the clock stands: a guest that works between short waits is looked at in one.
+        if budget.is_overdue() {
             let message = limit_message(Code::TimedOut, budget.limits());
             return Outcome::Failure(Failure::new(Code::TimedOut, message));
         }

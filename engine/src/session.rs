@@ -113,10 +113,10 @@ impl Session {
             source: code.into(),
             unrecorded: self.instance.is_some().then_some(CONTINUED),
         };
-        let (seed, events) = (self.options.seed, self.options.events.clone());
-        let reach = Reach { grants: self.options.grants.clone(), slot: admitted.slot() };
-        let arguments = Json::empty_object();
-        let mut opened = self.invoker.open(program, arguments, budget, None, seed, events, reach);
+        let (grants, events) = (self.options.grants.clone(), self.options.events.clone());
+        let reach = Reach { grants, events, slot: admitted.slot() };
+        let (arguments, seed) = (Json::empty_object(), self.options.seed);
+        let mut opened = self.invoker.open(program, arguments, budget, None, seed, reach);
         let context = Arc::clone(&opened.context);
         // The instance is put back only when it is in order: a dropped future
         // takes it along.

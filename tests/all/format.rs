@@ -113,8 +113,8 @@ async fn artifacts_without_versions_are_upgraded_and_kept() {
                 ));
             }
             let expected = [
-                ("bytes", "binary", false, "\u{fffd}".repeat(2000)),
                 ("by/run", "json", true, "[1,2]".to_owned()),
+                ("bytes", "binary", false, "\u{fffd}".repeat(2000)),
                 ("note", "text", false, "{\"total\": 12.5}\n".to_owned()),
                 ("reports/q1", "json", false, "{\"total\": 12.5}\n".to_owned()),
             ];

@@ -2,49 +2,31 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use repertoire_tests::{build_dir, cache_dir, cli, component, repository};
+use repertoire_tests::{build_dir, cli, repository};
 use serde_json::Value;
 
-/// A command in a directory of its own, where pip finds what `make setup` has fetched and nothing else.
-fn command(home: &Path) -> Command {
-    let venv = build_dir().join("venv/bin");
+use crate::examples::commands::surround;
+
+/// A command where pip finds what `make setup` has fetched, and nothing else.
+fn prepared<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
+    let (venv, program) = (build_dir().join("venv/bin"), cli());
     let path = std::env::var_os("PATH").unwrap();
-    let path = std::env::join_paths([venv].into_iter().chain(std::env::split_paths(&path)));
-    let mut command = Command::new(cli());
-    command
-        .env_clear()
+    let first = [venv, program.parent().unwrap().to_owned()];
+    let path = std::env::join_paths(first.into_iter().chain(std::env::split_paths(&path)));
+    surround(command, home)
         .env("PATH", path.unwrap())
-        .env("HOME", home)
         .env("PIP_NO_INDEX", "1")
         .env("PIP_FIND_LINKS", build_dir().join("packages"))
-        .env("REPERTOIRE_DATA", home.join("data"))
-        .env("REPERTOIRE_COMPONENT", component())
-        .env("REPERTOIRE_CACHE", cache_dir())
-        .env("REPERTOIRE_MODEL", build_dir().join("model"))
-        .env("REPERTOIRE_ONNXRUNTIME", build_dir().join("lib/libonnxruntime.so"))
-        .current_dir(home)
-        .stdin(Stdio::null());
-    command
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The words of a line, as a shell has them that is asked for no more than double quotes.
-fn words(line: &str) -> Vec<String> {
-    let parts = line.split('"').enumerate();
-    let parts = parts.flat_map(|(at, part)| match at % 2 {
-        0 => part.split_whitespace().map(str::to_owned).collect(),
-        _ => vec![part.to_owned()],
-    });
-    parts.collect()
-}
-
 fn run(home: &Path, arguments: &[&str]) -> Output {
-    command(home).args(arguments).output().unwrap()
+    prepared(&mut Command::new(cli()), home).args(arguments).output().unwrap()
 }
 
 #[test]
@@ -58,8 +40,9 @@ fn the_worked_example() {
     fs::write(home.path().join("report.py"), block("```python file=report.py\n")).unwrap();
     let mut outputs = Vec::new();
     for line in block("```sh\n").lines() {
-        let words = words(line.strip_prefix("$ repertoire ").unwrap());
-        let output = command(home.path()).args(&words).output().unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line.strip_prefix("$ ").unwrap()]);
+        let output = prepared(&mut shell, home.path()).output().unwrap();
         assert!(output.status.success(), "{line}: {output:?}");
         outputs.push((text(&output.stdout), text(&output.stderr)));
     }

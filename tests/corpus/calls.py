@@ -8,13 +8,15 @@ import wit_world.imports.tools as raw_tools
 import wit_world.imports.workflows as raw_workflows
 
 MODULES = {"calls": raw_calls, "tools": raw_tools, "workflows": raw_workflows, "artifacts": raw_artifacts}
-# What each takes: s a text, j JSON, n a number, t a time, c a content.
+# What each takes: s a text, l texts, j JSON, n a number, N one or none, b yes or no, t a time, c a content,
+# y bytes, o options of a save, f a filter.
 IMPORTS = {
     "calls.wait": "t", "calls.cancel": "n",
-    "tools.list": "", "tools.search": "sn", "tools.call": "ssj", "tools.start": "ssj",
-    "workflows.create": "sss", "workflows.get": "s", "workflows.list": "", "workflows.search": "sn", "workflows.delete": "s",
-    "workflows.invoke": "sj", "workflows.start_invoke": "sj",
-    "artifacts.save": "scs", "artifacts.load": "s", "artifacts.list": "", "artifacts.delete": "s",
+    "tools.list": "", "tools.get": "s", "tools.search": "sn", "tools.call": "ssj", "tools.start": "ssj",
+    "workflows.create": "sss", "workflows.get": "s", "workflows.list": "", "workflows.search": "sn", "workflows.delete": "sb",
+    "workflows.history": "s", "workflows.restore": "ss", "workflows.invoke": "sjb", "workflows.start_invoke": "sjb",
+    "artifacts.append": "Ny", "artifacts.save": "sco", "artifacts.load": "sN", "artifacts.read": "snn", "artifacts.get": "sN",
+    "artifacts.list": "f", "artifacts.versions": "s", "artifacts.delete": "sN",
 }
 TEXTS = [
     "", " ", "x", "test", "echo", "typed", "big", "deep", "fail", "leaf", "secret", "canary", "../..", "a\0b", "\ud800", "a\udfffb", "\u202egnp",
@@ -54,16 +56,31 @@ def value(draw, kind):
         return text(draw)
     if kind == "j":
         return json_text(draw)
+    if kind == "l":
+        return [text(draw) for _ in range(draw.choice((0, 0, 0, 1, 3, 1000)))]
+    if kind == "b":
+        return draw.random() < 0.5
     if kind == "n":
-        return draw.choice(NUMBERS) if draw.random() < 0.3 else draw.randrange(40)
+        # Seldom: what does not fit its type ends the run.
+        return draw.choice(NUMBERS) if draw.random() < 0.06 else draw.randrange(40)
     if kind == "t":  # mostly short: a run has little time
         return draw.choice(NUMBERS) if draw.random() < 0.02 else draw.choice((0, 1, 1000, 10**6))
+    if kind == "N":
+        return value(draw, "n") if draw.random() < 0.6 else None
+    if kind == "y":
+        return draw.randbytes(draw.choice((0, 1, 1000, 1 << 20)))
+    if kind == "o":
+        return raw_artifacts.SaveOptions(text(draw), text(draw), value(draw, "N"))
+    if kind == "f":
+        return raw_artifacts.Filter(text(draw), text(draw), text(draw), text(draw), value(draw, "n"))
     made = draw.random()
-    if made < 0.4:
+    if made < 0.3:
         return raw_artifacts.Content_Text(text(draw))
-    if made < 0.7:
+    if made < 0.6:
         return raw_artifacts.Content_Json(json_text(draw))
-    return raw_artifacts.Content_Binary(draw.randbytes(draw.choice((0, 1, 1000, 1 << 20))))
+    if made < 0.8:
+        return raw_artifacts.Content_Binary(value(draw, "y"))
+    return raw_artifacts.Content_Uploaded(value(draw, "n"))
 
 
 def run(seed: int, count: int):

@@ -7,10 +7,13 @@ use super::{Approvals, Request};
 use crate::error::Result;
 use crate::id::RunId;
 
+/// What waits, by run and call, with its answer.
+type Waiting = BTreeMap<(RunId, u64), (Request, Option<bool>)>;
+
 /// Requests in memory.
 #[derive(Debug, Default)]
 pub struct MemoryApprovals {
-    waiting: Mutex<BTreeMap<(RunId, u64), (Request, Option<bool>)>>,
+    waiting: Mutex<Waiting>,
 }
 
 impl MemoryApprovals {
@@ -20,7 +23,7 @@ impl MemoryApprovals {
         Self::default()
     }
 
-    fn state(&self) -> MutexGuard<'_, BTreeMap<(RunId, u64), (Request, Option<bool>)>> {
+    fn state(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -313,7 +313,7 @@ impl Shelf {
         let keep = self.limits.versions.max(1) as usize;
         known.retain(|found| found.name == new.name);
         // The new one is not among them.
-        if known.len() + 1 <= keep + keep / 4 {
+        if known.len() < keep + keep / 4 {
             return Ok(());
         }
         known.sort_by_key(|found| Reverse(found.version));

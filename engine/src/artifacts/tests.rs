@@ -1,6 +1,6 @@
 //! Both stores of artifacts, side by side: whatever is asked of them, they answer the same.
 
-#![allow(clippy::indexing_slicing, reason = "a panic is what a test is for")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a panic is what a test is for")]
 
 use std::path::Path;
 use std::sync::Arc;

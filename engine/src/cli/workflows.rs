@@ -92,6 +92,10 @@ fn warn(output: &Output, workflow: &Workflow) {
     }
 }
 
+/// Also where there are some: what grants hide is not told.
+const NONE_FOUND: &str = "there is no workflow that you may run; `repertoire workflows import DIR` saves some, and \
+     `repertoire config` shows what is granted";
+
 fn list(output: &Output, workflows: &[Workflow]) -> Result<Exit> {
     #[derive(Serialize)]
     struct Listing<'a> {
@@ -102,7 +106,7 @@ fn list(output: &Output, workflows: &[Workflow]) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     if workflows.is_empty() {
-        output.note("the library is empty; fill it with `repertoire workflows import DIR`");
+        output.note(NONE_FOUND);
     }
     for workflow in workflows {
         output.print(&summary(output, workflow, ""))?;
@@ -169,7 +173,7 @@ fn found(output: &Output, hits: &[Hit]) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     if hits.is_empty() {
-        output.note("the library is empty; fill it with `repertoire workflows import DIR`");
+        output.note(NONE_FOUND);
     }
     for hit in hits {
         output.print(&summary(output, &hit.workflow, &format!("{:.2}  ", hit.score)))?;
