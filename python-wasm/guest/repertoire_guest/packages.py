@@ -17,7 +17,7 @@ from componentize_py_types import Err
 from wit_world.exports.guest import Package
 from wit_world.imports.types import Error, ErrorCode
 
-from . import chance, failure, refusals, snapshot, stdlib
+from . import chance, failure, refusals, snapshot, standard_streams, stdlib
 
 MAX_FILES = 20_000
 MAX_UNPACKED = 128 << 20
@@ -116,9 +116,10 @@ def _install(datas):
         except Refused as refusal:
             raise Refused(f"{wheel}: {refusal}") from None
     chance.begin()
-    for wheel in wheels:
-        for module in sorted(wheel.modules):
-            _import(wheel, module)
+    with standard_streams.hushed():
+        for wheel in wheels:
+            for module in sorted(wheel.modules):
+                _import(wheel, module)
     chance.begin()
     chance.release()
     snapshot.freeze()

@@ -6,6 +6,7 @@ while it waits, and in the order of `os.write(1, ...)`. So that a line is one wr
 """
 
 import builtins
+import contextlib
 import io
 import sys
 
@@ -82,6 +83,37 @@ def flush():
                 stream.flush()
             except BaseException:  # closed, or the host takes no more
                 pass
+
+
+class _Hushed(io.TextIOBase):
+    """A stream that says nothing yet: the guest would keep hold of the host's stream otherwise. Whoever binds it
+    meanwhile, as handlers of `logging` do, writes to the real one later."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, stream):
+        self._stream = stream
+        self.is_hushed = True
+
+    def writable(self):
+        return True
+
+    def write(self, text):
+        return len(text) if self.is_hushed else self._stream.write(text)
+
+
+@contextlib.contextmanager
+def hushed():
+    """What is written by `print` and by streams goes nowhere."""
+    before = sys.stdout, sys.stderr
+    now = sys.stdout, sys.stderr = _Hushed(_stdout), _Hushed(_stderr)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in now:
+            stream.is_hushed = False
 
 
 def install():
