@@ -45,7 +45,7 @@ install: build ## Install to PREFIX (~/.local): bin/repertoire and share/reperto
 ##@ Develop
 
 .PHONY: setup
-setup: build/venv/.ready build/python.wasm build/model/model.onnx build/lib/libonnxruntime.so build/protoc/bin/protoc build/mcp-servers/.ready build/mcp-npm/.ready build/packages/.ready ## Fetch and build all that cargo does not: component, model, libraries, tools
+setup: build/venv/.ready build/python.wasm build/model/model.onnx build/lib/libonnxruntime.so build/protoc/bin/protoc build/mcp-servers/.ready build/mcp-npm/.ready build/packages/.ready build/host-python/.ready build/host-node/.ready ## Fetch and build all that cargo does not: component, model, libraries, tools
 
 .PHONY: build
 build: setup ## Build the library and the program
@@ -159,6 +159,20 @@ build/mcp-npm/.ready: scripts/pins/mcp-npm/package-lock.json scripts/pins/mcp-np
 	    echo "setup: fetching MCP servers from npm" && \
 	    npm ci --prefix build/mcp-npm --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
 	else echo "setup: there is no Node.js; the test with npm's MCP server will be skipped"; fi
+	@touch $@
+
+# Hosts of the component that are not Rust, for the tests of conformance.
+build/host-python/.ready: scripts/pins/host-python.txt
+	@$(PYTHON) scripts/prepare.py build/host-python $<
+	@touch $@
+
+# Likewise where Node.js is.
+build/host-node/.ready: scripts/pins/host-node/package-lock.json scripts/pins/host-node/package.json
+	@mkdir -p build/host-node && cp scripts/pins/host-node/*.json build/host-node
+	@if command -v npm >/dev/null && command -v node >/dev/null; then \
+	    echo "setup: fetching jco from npm" && \
+	    npm ci --prefix build/host-node --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
+	else echo "setup: there is no Node.js; the host in JavaScript will not be tested"; fi
 	@touch $@
 
 build/protoc/bin/protoc: scripts/pins/protoc.txt | build/venv/.ready

@@ -14,6 +14,7 @@ mod cases;
 #[cfg(feature = "full")]
 mod cli;
 mod concurrency;
+mod conformance;
 #[cfg(feature = "full")]
 mod disk;
 #[cfg(feature = "full")]

@@ -10,6 +10,7 @@ code which it does not trust.
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from wasmtime import Config, Engine, Store, WasiConfig, WasmtimeError
@@ -17,6 +18,8 @@ from wasmtime.component import Component, Linker, Record, Variant
 
 PACKAGE = "repertoire:workflow"
 VERSION = "0.1.0"
+TAGGED = {"tools": {"get"}, "artifacts": {"save", "get"}, "workflows": {"create", "get", "restore"}}
+"""Functions whose answer and whose error are both records: which one it is has to be said."""
 
 
 def record(**fields):
@@ -31,6 +34,16 @@ def error(code, message):
     return record(code=code, message=message, details=None)
 
 
+def said(function):
+    """The function, with its answer as the result type's `ok` or `err`."""
+
+    def call(*arguments):
+        answer = function(*arguments)
+        return Variant("err" if isinstance(answer, Record) and hasattr(answer, "code") else "ok", answer)
+
+    return call
+
+
 class Host:
     """What a guest may reach: one tool, a library and artifacts, all in memory, of one case."""
 
@@ -40,7 +53,9 @@ class Host:
         self.artifacts = {}
 
     # calls
-    def wait(self, _store, _timeout):
+    def wait(self, _store, timeout):
+        if not self.done and timeout is not None:
+            time.sleep(timeout / 1e9)  # nothing is in flight that is not done
         done, self.done = self.done, []
         return done
 
@@ -136,7 +151,8 @@ class Host:
             for name, functions in interfaces.items():
                 with root.add_instance(f"{PACKAGE}/{name}@{VERSION}") as interface:
                     for function, implementation in functions.items():
-                        interface.add_func(function, implementation)
+                        tagged = function in TAGGED.get(name, ())
+                        interface.add_func(function, said(implementation) if tagged else implementation)
 
 
 class Instance:
@@ -201,7 +217,7 @@ def load(engine, path, compiled):
 
 def main(path, cases, compiled=None):
     config = Config()
-    config.max_wasm_stack = 4 << 20
+    config.max_wasm_stack = 1 << 20  # CPython recurses in C; half of it is the default
     engine = Engine(config)
     component = load(engine, path, compiled)
     for case in json.loads(Path(cases).read_text()):
