@@ -166,12 +166,12 @@ build/host-python/.ready: scripts/pins/host-python.txt
 	@$(PYTHON) scripts/prepare.py build/host-python $<
 	@touch $@
 
-# Likewise where Node.js is.
+# Likewise where Node.js is. Not `npm ci`: it wants the lock to name packages for other platforms that no registry has.
 build/host-node/.ready: scripts/pins/host-node/package-lock.json scripts/pins/host-node/package.json
 	@mkdir -p build/host-node && cp scripts/pins/host-node/*.json build/host-node
 	@if command -v npm >/dev/null && command -v node >/dev/null; then \
 	    echo "setup: fetching jco from npm" && \
-	    npm ci --prefix build/host-node --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
+	    npm install --prefix build/host-node --no-save --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
 	else echo "setup: there is no Node.js; the host in JavaScript will not be tested"; fi
 	@touch $@
 

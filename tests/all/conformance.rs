@@ -2,7 +2,6 @@
 //! (`tests/conformance/cases.json`); this engine, and hosts that are not Rust.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use repertoire::run::{Outcome, Run};
@@ -127,5 +126,5 @@ fn of_a_host_in_javascript() {
         .args(["--name", "python", "--instantiation", "async", "--no-nodejs-compat", "--out-dir"])
         .arg(&out));
     let cases = kit().join("cases.json");
-    check("the host in JavaScript", Command::new("node").args::<_, &Path>([&script, &out, &cases]));
+    check("the host in JavaScript", Command::new("node").arg(&script).arg(&out).arg(&cases));
 }

@@ -20,6 +20,8 @@ mod disk;
 #[cfg(feature = "full")]
 mod durable;
 mod docs;
+#[cfg(feature = "full")]
+mod embedding;
 mod events;
 mod examples;
 #[cfg(feature = "full")]

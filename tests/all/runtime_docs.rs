@@ -71,9 +71,9 @@ fn the_worked_example() {
     let plain = run(home.path(), &["exec", "cell.py"]);
     assert!(text(&plain.stderr).contains("the runtime image 'reports' has it"), "{plain:?}");
     let asked = run(home.path(), &["exec", "cell.py", "--runtime", "reports"]);
-    let set =
-        command(home.path()).args(["exec", "cell.py"]).env("REPERTOIRE_IMAGE", "reports").output();
-    for output in [asked, set.unwrap()] {
+    let mut set = Command::new(cli());
+    prepared(&mut set, home.path()).args(["exec", "cell.py"]).env("REPERTOIRE_IMAGE", "reports");
+    for output in [asked, set.output().unwrap()] {
         assert_eq!(text(&output.stdout), "1\n", "{output:?}");
     }
 
