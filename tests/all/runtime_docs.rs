@@ -58,6 +58,13 @@ fn the_worked_example() {
     let (_, promised) = page.split_once("The last command prints `").unwrap();
     assert_eq!(run_.0.trim_end(), promised.split_once('`').unwrap().0, "{run_:?}");
 
+    let saved = run(home.path(), &["workflows", "get", "report", "--json"]);
+    let saved: Value = serde_json::from_slice(&saved.stdout).unwrap();
+    assert_eq!(
+        saved["requires"],
+        serde_json::json!({ "runtime": "reports", "dependencies": ["pyyaml>=6", "jinja2"] })
+    );
+
     // The second time nobody is asked, not even pip.
     let again =
         ["runtime", "build", "--name", "reports", "-r", "pyyaml==6.0.3", "-r", "jinja2==3.1.6"];

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::json::Json;
 use crate::run::{Failure, Outcome, Run as Record, Usage as Used};
 use crate::tools::ToolInfo;
-use crate::workflow::{Parameter as Declared, Workflow as Saved};
+use crate::workflow::{Parameter as Declared, Requires as Required, Workflow as Saved};
 
 /// What a run used.
 #[derive(Serialize)]
@@ -132,6 +132,9 @@ pub(super) struct Workflow<'a> {
     parameters: Vec<Parameter<'a>>,
     returns: &'a Json,
     uses: Uses<'a>,
+    /// What it has to find installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requires: Option<Requires<'a>>,
     warnings: Vec<Warning<'a>>,
     sha256: String,
     version: String,
@@ -142,6 +145,21 @@ pub(super) struct Workflow<'a> {
     /// Where one workflow is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) source: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Requires<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<&'a str>,
+    dependencies: Vec<String>,
+}
+
+impl<'a> Requires<'a> {
+    fn of(requires: &'a Required) -> Option<Self> {
+        let dependencies = requires.dependencies.iter().map(ToString::to_string).collect();
+        let shown = Self { runtime: requires.runtime.as_deref(), dependencies };
+        (*requires != Required::default()).then_some(shown)
+    }
 }
 
 #[derive(Serialize)]
@@ -170,6 +188,7 @@ impl<'a> From<&'a Saved> for Workflow<'a> {
             is_async: analysis.signature.is_async,
             parameters: parameters(&analysis.signature.parameters),
             returns: &analysis.signature.returns,
+            requires: Requires::of(&analysis.requires),
             uses: Uses {
                 tools: &analysis.uses.tools,
                 workflows: &analysis.uses.workflows,

@@ -39,6 +39,8 @@ struct Divergence<'a> {
 struct RecordedOn<'a> {
     component: &'a str,
     compiled: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +71,7 @@ impl<'a> From<&'a Replay> for Report<'a> {
             recorded_on: replay.recorded_on.as_ref().map(|runtime| RecordedOn {
                 component: &runtime.component,
                 compiled: &runtime.compiled,
+                image: runtime.image.as_deref(),
             }),
             host_calls: replay.calls,
             own_fuel: replay.fuel,

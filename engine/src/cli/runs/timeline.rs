@@ -14,6 +14,9 @@ const SHOWN: usize = 56;
 pub(super) struct Recording<'a> {
     component: &'a str,
     compiled: &'a str,
+    /// The runtime image that it began with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<&'a str>,
     source: &'a str,
     /// Units of fuel that the run's own instance has used, without nested runs.
     own_fuel: i64,
@@ -50,6 +53,7 @@ impl<'a> From<&'a Recorded> for Recording<'a> {
         Self {
             component: &recording.runtime.component,
             compiled: &recording.runtime.compiled,
+            image: recording.runtime.image.as_deref(),
             source: &recording.source,
             own_fuel: recording.own.fuel,
             clock_readings: recording.clock.count,
