@@ -249,7 +249,7 @@ async fn hostile_wheels_are_refused() {
         (
             "calls tools",
             one("evil.py", "from repertoire import tools\ntools.test.echo(x=1)"),
-            "denied",
+            "not granted",
         ),
         ("reads files", one("evil.py", "open('/etc/passwd')"), "No such file"),
     ];
