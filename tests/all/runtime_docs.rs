@@ -86,7 +86,7 @@ fn the_worked_example() {
 
     for (wrong, says) in [
         (&["-r", "pyyaml>=6"][..], "PACKAGE==VERSION"),
-        (&["-r", "--index-url==x"], "PACKAGE==VERSION"),
+        (&["--requirement=--index-url==x"], "PACKAGE==VERSION"),
         (&["-r", "no-such-package==1.0"], "no wheel of no-such-package"),
         (&["--wheel", "/nowhere.whl"], "cannot read"),
         (&[], "nothing to build"),
