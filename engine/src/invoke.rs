@@ -58,18 +58,6 @@ pub(crate) struct Program<'a> {
     pub(crate) unrecorded: Option<&'static str>,
 }
 
-impl<'a> Program<'a> {
-    const fn of(workflow: &'a Workflow, source: Arc<str>, runtime: Arc<Runtime>) -> Self {
-        Self {
-            workflow: Some(workflow),
-            digest: workflow.digest,
-            source,
-            runtime,
-            unrecorded: None,
-        }
-    }
-}
-
 /// Runs one tenant's workflows.
 pub(crate) struct Invoker {
     pub(crate) catalog: Catalog,
@@ -195,7 +183,13 @@ impl Invoker {
     async fn program<'a>(&self, workflow: &'a Workflow) -> Result<Program<'a>> {
         let requires = &workflow.analysis.requires;
         let runtime = self.runtimes.choose(requires, self.image.as_ref()).await?;
-        Ok(Program::of(workflow, Arc::clone(&workflow.source), runtime))
+        Ok(Program {
+            workflow: Some(workflow),
+            digest: workflow.digest,
+            source: Arc::clone(&workflow.source),
+            runtime,
+            unrecorded: None,
+        })
     }
 
     /// Opens the record of a run: from here on one is left, however it ends.

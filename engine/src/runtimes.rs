@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
 use crate::id::{ImageName, quoted, sha256_hex};
@@ -18,8 +18,8 @@ use crate::workflow::{Dependency, Requires};
 pub(crate) struct Runtimes {
     plain: Arc<Runtime>,
     images: Images,
-    /// By digest. Held while one is made, so that it is made once.
-    loaded: Mutex<HashMap<String, Arc<Runtime>>>,
+    /// By digest. Each is made once, and who waits for one holds up nobody else.
+    loaded: Mutex<HashMap<String, Arc<OnceCell<Arc<Runtime>>>>>,
 }
 
 impl Runtimes {
@@ -31,6 +31,11 @@ impl Runtimes {
     /// code has run in it.
     pub(crate) const fn plain(&self) -> &Arc<Runtime> {
         &self.plain
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, HashMap<String, Arc<OnceCell<Arc<Runtime>>>>> {
+        // Every change is one entry.
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) const fn images(&self) -> &Images {
@@ -108,17 +113,20 @@ impl Runtimes {
         blocking(move || images.list()).await
     }
 
+    /// The image that somebody means by a name, or by its digest's first digits.
+    pub(crate) async fn meant(&self, given: &str) -> Result<Image> {
+        let (images, given) = (self.images.clone(), given.to_owned());
+        blocking(move || images.meant(&given)).await
+    }
+
     async fn load(&self, image: Image) -> Result<Arc<Runtime>> {
-        let mut loaded = self.loaded.lock().await;
-        if let Some(runtime) = loaded.get(&image.digest) {
-            return Ok(Arc::clone(runtime));
-        }
-        let (plain, images) = (Arc::clone(&self.plain), self.images.clone());
-        let digest = image.digest.clone();
-        let make = move || plain.with_packages(&image.digest, || images.wheels(&image));
-        let runtime = Arc::new(blocking(make).await?);
-        loaded.insert(digest, Arc::clone(&runtime));
-        Ok(runtime)
+        let place = Arc::clone(self.loaded().entry(image.digest.clone()).or_default());
+        let make = || async {
+            let (plain, images) = (Arc::clone(&self.plain), self.images.clone());
+            let make = move || plain.with_packages(&image.digest, || images.wheels(&image));
+            blocking(make).await.map(Arc::new)
+        };
+        place.get_or_try_init(make).await.cloned()
     }
 
     /// Makes an image, and gives it a name.
@@ -164,7 +172,7 @@ impl Runtimes {
     pub(crate) async fn remove(&self, given: &str) -> Result<()> {
         let (images, wanted) = (self.images.clone(), given.to_owned());
         if let Some(gone) = blocking(move || images.remove(&wanted)).await? {
-            self.loaded.lock().await.remove(&gone);
+            self.loaded().remove(&gone);
             if let Some(file) = self.plain.kept_image(&gone) {
                 // What stays is only disk space.
                 let _ = fs::remove_file(file);

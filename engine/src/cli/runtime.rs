@@ -13,7 +13,7 @@ use super::progress::waiting;
 use super::text::{Align, Table};
 use super::workflows::deleted;
 use crate::error::{Error, Result};
-use crate::id::{ImageName, quoted};
+use crate::id::ImageName;
 use crate::images::{Image, MAX_WHEELS, Wheel};
 
 /// Digits of a digest that are shown.
@@ -175,19 +175,9 @@ async fn list(app: &App) -> Result<Exit> {
 }
 
 async fn show(app: &App, name: &str) -> Result<Exit> {
-    let images = app.engine().await?.images().await?;
-    let is_meant = |image: &&Image| {
-        image.names.iter().any(|known| known.as_str() == name)
-            || name.len() >= 6 && image.digest.starts_with(name)
-    };
-    let Some(image) = images.iter().find(is_meant) else {
-        return Err(Error::not_found(format!(
-            "there is no runtime image {}: `repertoire runtime list` shows what there is",
-            quoted(name)
-        )));
-    };
+    let image = app.engine().await?.image(name).await?;
     if app.output.json {
-        app.output.object(&Shown::from(image))?;
+        app.output.object(&Shown::from(&image))?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new([

@@ -33,6 +33,15 @@ impl Engine {
         self.0.runtimes.list().await
     }
 
+    /// The runtime image that a name or the first digits of a digest stand for.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`](crate::error::Code::NotFound) if there is none, or are several;
+    /// [`Code::Unavailable`](crate::error::Code::Unavailable) if they cannot be read.
+    pub async fn image(&self, name: &str) -> Result<Image> {
+        self.0.runtimes.meant(name).await
+    }
+
     /// Removes what a name or the first digits of a digest stand for: the name, and the image
     /// if it has no other. Recorded runs that began with it cannot be replayed any more.
     ///

@@ -13,10 +13,10 @@ impl images::Host for HostState {}
 
 impl images::HostWithStore<HostState> for HasSelf<HostState> {
     async fn providing(mut caller: Caller<'_>, module: String) -> wasmtime::Result<Vec<String>> {
-        let images = Arc::clone(caller.data_mut().context());
+        let context = Arc::clone(caller.data_mut().context());
         let call = Call::of("images.providing", &module);
         let look = async move {
-            let look = move || images.images.providing(&module);
+            let look = move || context.images.providing(&module);
             let found = tokio::task::spawn_blocking(look).await;
             found
                 .map_err(|error| Error::internal("looking at images panicked").with_source(error))?

@@ -94,14 +94,23 @@ impl Images {
         Ok(images)
     }
 
-    /// The image of that name.
+    /// The image of that name. A run asks for it: no other image is looked at, and its other
+    /// names are not told.
     pub(crate) fn find(&self, name: &ImageName) -> Result<Option<Image>> {
-        Ok(self.list()?.into_iter().find(|image| image.names.contains(name)))
+        match &self.0 {
+            Some(_) => self.pointed(name)?.map_or(Ok(None), |digest| self.get(&digest)),
+            None => Ok(None),
+        }
     }
 
-    /// The image with that digest.
+    /// The image with that digest, likewise.
     pub(crate) fn get(&self, digest: &str) -> Result<Option<Image>> {
-        Ok(self.list()?.into_iter().find(|image| image.digest == digest))
+        match &self.0 {
+            Some(root) if is_digest(digest) && root.join(digest).exists() => {
+                read(root, digest).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The names of images that have a module.
@@ -172,29 +181,31 @@ impl Images {
         write().map_err(|error| unreadable(root, error))
     }
 
+    /// The image that somebody means by a name, or by its digest's first digits.
+    pub(crate) fn meant(&self, given: &str) -> Result<Image> {
+        let mut images = self.list()?;
+        images.retain(|image| {
+            image.names.iter().any(|name| name.as_str() == given)
+                || given.len() >= MIN_DIGEST && image.digest.starts_with(given)
+        });
+        let count = if images.is_empty() { "no" } else { "several" };
+        match (images.pop(), images.is_empty()) {
+            (Some(image), true) => Ok(image),
+            _ => Err(Error::not_found(format!(
+                "{} is the name or the digest of {count} runtime images; `repertoire runtime list` shows them",
+                quoted(given)
+            ))),
+        }
+    }
+
     /// Removes a name, or an image by its digest's first digits; returns the digest of the image
     /// that is gone with it.
     pub(crate) fn remove(&self, given: &str) -> Result<Option<String>> {
-        let images = self.list()?;
-        let by_name = ImageName::new(given).ok();
-        let is_meant = |image: &&Image| {
-            by_name.as_ref().is_some_and(|name| image.names.contains(name))
-                || given.len() >= MIN_DIGEST && image.digest.starts_with(given)
-        };
-        let found: Vec<_> = images.iter().filter(is_meant).collect();
-        let [image] = found.as_slice() else {
-            return Err(Error::not_found(format!(
-                "{} is the name or the digest of {} runtime images; `repertoire runtime list` shows them",
-                quoted(given),
-                if found.is_empty() { "no" } else { "several" }
-            )));
-        };
+        let image = self.meant(given)?;
         let root = self.root()?;
-        let is_name = by_name.as_ref().is_some_and(|name| image.names.contains(name));
+        let is_name = image.names.iter().any(|name| name.as_str() == given);
         let remove = || {
-            for name in
-                image.names.iter().filter(|name| !is_name || Some(*name) == by_name.as_ref())
-            {
+            for name in image.names.iter().filter(|name| !is_name || name.as_str() == given) {
                 fs::remove_file(root.join("names").join(name.as_str()))?;
             }
             if is_name && image.names.len() > 1 {
