@@ -3,6 +3,7 @@
 mod artifacts;
 mod grants;
 mod images;
+mod readiness;
 
 use std::collections::HashMap;
 #[cfg(feature = "lancedb")]
@@ -27,6 +28,8 @@ use crate::schema::nearest;
 use crate::storage::{Storage, Store, memory::MemoryStorage};
 use crate::tenant::Tenant;
 use crate::tools::Registry;
+
+pub use readiness::Readiness;
 
 /// Runs workflows of many tenants. Cheap to clone; one a process is enough.
 ///
@@ -189,7 +192,7 @@ impl Engine {
 
     fn view(&self, id: TenantId, store: Store) -> Tenant {
         let inner = &self.0;
-        let Store { library, artifacts, records, approvals } = store;
+        let Store { incarnation, library, artifacts, records, approvals } = store;
         let artifacts = inner.shelves.get(&id, artifacts, &inner.clock);
         let catalog = Catalog {
             tenant: id.clone(),
@@ -214,7 +217,7 @@ impl Engine {
             validators: Validators::default(),
         };
         let grants = inner.grants.of(&invoker.catalog.tenant);
-        Tenant::new(invoker, inner.limits.clone(), grants)
+        Tenant::new(invoker, incarnation, inner.limits.clone(), grants)
     }
 
     /// The tenants that have a store, by name. [`TenantId::DEFAULT`] has one once it was used.

@@ -55,7 +55,7 @@ pub mod serve;
 #[cfg(all(feature = "cli", feature = "fastembed", feature = "lancedb", feature = "server"))]
 pub mod cli;
 
-pub use engine::{Engine, EngineBuilder};
+pub use engine::{Engine, EngineBuilder, Readiness};
 pub use error::{Blame, Code, Error, Result};
 pub use exchange::{ImportAction, Imported};
 pub use grants::{Grants, LiveGrants};

@@ -24,19 +24,37 @@ use crate::workflow::{Analysis, Deletion, Graph, Hit, Version, Workflow};
 #[derive(Clone)]
 pub struct Tenant {
     invoker: Arc<Invoker>,
+    incarnation: Arc<str>,
     limits: Limits,
     grants: LiveGrants,
 }
 
 impl Tenant {
-    pub(crate) fn new(invoker: Invoker, limits: Limits, grants: LiveGrants) -> Self {
-        Self { invoker: Arc::new(invoker), limits, grants }
+    pub(crate) fn new(
+        invoker: Invoker,
+        incarnation: Arc<str>,
+        limits: Limits,
+        grants: LiveGrants,
+    ) -> Self {
+        Self { invoker: Arc::new(invoker), incarnation, limits, grants }
     }
 
     /// Whose view this is.
     #[must_use]
     pub fn id(&self) -> &TenantId {
         &self.invoker.catalog.tenant
+    }
+
+    /// Tells it from a tenant of the same name that was deleted, or will be created.
+    #[must_use]
+    pub fn incarnation(&self) -> &str {
+        &self.incarnation
+    }
+
+    /// The limits of what sets none of its own.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Analyses and saves a workflow. The source is parsed in the sandbox and not run.

@@ -16,10 +16,12 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 
+use super::incarnation;
 use crate::clock::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::id::{TenantId, quoted};
@@ -43,7 +45,7 @@ pub(super) struct Directory {
 }
 
 /// What `tenant.json` says.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Meta {
     /// The number of the format of its tables; the first one did not say.
     #[serde(default = "oldest")]
@@ -52,6 +54,10 @@ pub(super) struct Meta {
     pub(super) model: String,
     /// Numbers in its vectors.
     pub(super) dimensions: usize,
+    /// Tells the tenant from others that have had its name; empty of those that were created
+    /// before this was written down, which differ from all later ones.
+    #[serde(default)]
+    pub(super) incarnation: Arc<str>,
 }
 
 fn oldest() -> u32 {
@@ -59,9 +65,9 @@ fn oldest() -> u32 {
 }
 
 impl Meta {
-    /// Of a tenant whose vectors are of that model.
+    /// Of a new tenant whose vectors are of that model.
     pub(super) fn new(model: &str, dimensions: usize) -> Self {
-        Self { format: FORMAT, model: model.to_owned(), dimensions }
+        Self { format: FORMAT, model: model.to_owned(), dimensions, incarnation: incarnation() }
     }
 }
 
@@ -149,7 +155,7 @@ impl Directory {
     /// Notes that a tenant's tables are of the newest format.
     pub(super) fn set_upgraded(&self, tenant: &TenantId, meta: &Meta) -> Result<()> {
         let path = self.tenant(tenant).join(MARKER);
-        replace(&path, &meta_text(&Meta::new(&meta.model, meta.dimensions))?)
+        replace(&path, &meta_text(&Meta { format: FORMAT, ..meta.clone() })?)
     }
 
     /// Removes a table that is not of the newest format, and that a backup has. What stays, should

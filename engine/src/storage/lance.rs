@@ -93,16 +93,19 @@ impl Storage for LanceStorage {
     ) -> Result<Option<Store>> {
         let (mut state, directory) = self.state().await?;
         let known = state.open.iter().position(|open| open.tenant == *tenant);
-        let open = match known.map(|at| state.open.remove(at)) {
+        let known = known.map(|at| state.open.remove(at));
+        // Read each time: another process may have deleted the tenant, and created it anew.
+        let Some(meta) = directory.meta(tenant)? else { return Ok(None) };
+        let open = match known.filter(|open| open.meta.incarnation == meta.incarnation) {
             Some(open) => open,
             None => {
-                let Some(meta) = directory.meta(tenant)? else { return Ok(None) };
                 let database = Database::new(directory.tenant(tenant));
                 let database = Arc::new(database.with_durability(self.durability));
                 if meta.format < FORMAT {
                     upgrade(&directory, tenant, &database).await?;
                 }
                 let store = Store {
+                    incarnation: Arc::clone(&meta.incarnation),
                     library: Arc::new(LanceLibrary::new(&database, meta.dimensions)?),
                     artifacts: Arc::new(LanceArtifacts::new(&database)),
                     records: Arc::new(LanceRecords::new(&database)),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Storage, Store, check_model};
+use super::{Storage, Store, check_model, incarnation};
 use crate::approvals::memory::MemoryApprovals;
 use crate::artifacts::memory::MemoryArtifacts;
 use crate::error::Result;
@@ -57,6 +57,7 @@ impl Storage for MemoryStorage {
             return Ok(false);
         }
         let store = Store {
+            incarnation: incarnation(),
             library: Arc::new(MemoryLibrary::new()),
             artifacts: Arc::new(MemoryArtifacts::new()),
             records: Arc::new(MemoryRecords::new()),
@@ -87,11 +88,13 @@ mod tests {
         assert!(storage.open(&acme, "m", 3).await.unwrap().is_none());
         assert!(storage.create(&acme, "m", 3).await.unwrap());
         assert!(!storage.create(&acme, "m", 3).await.unwrap());
-        assert!(storage.open(&acme, "m", 3).await.unwrap().is_some());
+        let first = storage.open(&acme, "m", 3).await.unwrap().unwrap().incarnation;
         let error = storage.open(&acme, "other", 3).await.err().unwrap();
         assert_eq!(error.code(), Code::Unavailable);
         assert_eq!(storage.tenants().await.unwrap(), std::slice::from_ref(&acme));
         assert!(storage.delete(&acme).await.unwrap());
         assert!(!storage.delete(&acme).await.unwrap());
+        storage.create(&acme, "m", 3).await.unwrap();
+        assert_ne!(storage.open(&acme, "m", 3).await.unwrap().unwrap().incarnation, first);
     }
 }

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 
 use crate::approvals::Approvals;
 use crate::artifacts::Artifacts;
+use crate::clock::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::id::TenantId;
 use crate::library::Library;
@@ -51,6 +52,9 @@ pub trait Storage: Send + Sync {
 /// One tenant's data.
 #[derive(Clone)]
 pub struct Store {
+    /// Tells the tenant from one of the same name that was there before, or will be: who was let
+    /// in to the one is not let in to the other.
+    pub incarnation: Arc<str>,
     /// Its workflows.
     pub library: Arc<dyn Library>,
     /// Its artifacts.
@@ -59,6 +63,11 @@ pub struct Store {
     pub records: Arc<dyn Records>,
     /// Its calls that wait for an approval.
     pub approvals: Arc<dyn Approvals>,
+}
+
+/// A name for a tenant that is being created, which no other has.
+fn incarnation() -> Arc<str> {
+    format!("{:016x}{:016x}", SystemEntropy.next_u64(), SystemEntropy.next_u64()).into()
 }
 
 /// Refuses to mix vectors of two models, which cannot be compared.
