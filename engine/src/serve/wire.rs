@@ -49,7 +49,7 @@ impl<'a> From<&'a Record> for Run<'a> {
 
 /// What a run used.
 #[derive(Serialize)]
-struct Usage {
+pub(super) struct Usage {
     fuel: u64,
     peak_memory_bytes: u64,
     wall_time_ms: f64,

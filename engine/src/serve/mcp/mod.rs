@@ -24,13 +24,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
 use self::progress::Progress;
-use super::wire;
+use super::{shown, wire};
 use crate::error::{Code, Error, Result};
-use crate::grants::Decision;
-use crate::id::quoted;
 use crate::session::Session;
 use crate::tenant::Tenant;
-use crate::workflow::Workflow;
 
 /// What a client is told before it calls anything.
 const INSTRUCTIONS: &str = "A library of Python workflows, each run in a sandbox of its own. \
@@ -107,14 +104,6 @@ impl Server {
             Err(error) => Err(error),
         }
     }
-}
-
-/// A workflow, if the client may run it; else it is not there.
-async fn shown(tenant: &Tenant, name: &str) -> Result<Workflow> {
-    if tenant.decision("workflows", name) < Decision::Deny {
-        return tenant.workflow(name).await;
-    }
-    Err(Error::not_found(format!("there is no workflow {}", quoted(name))))
 }
 
 impl ServerHandler for Server {
