@@ -26,13 +26,21 @@ pub(super) struct App {
     pub(super) environment: Environment,
     pub(super) settings: Settings,
     pub(super) output: Output,
+    /// Whether it works for many at once, and for long.
+    is_server: bool,
     engine: OnceCell<Engine>,
     tenant: OnceCell<Tenant>,
 }
 
 impl App {
-    pub(super) const fn new(environment: Environment, settings: Settings, output: Output) -> Self {
+    pub(super) const fn new(
+        environment: Environment,
+        settings: Settings,
+        output: Output,
+        is_server: bool,
+    ) -> Self {
         Self {
+            is_server,
             environment,
             settings,
             output,
@@ -114,14 +122,16 @@ impl App {
     }
 
     pub(super) fn runtime_options(&self) -> Result<RuntimeOptions> {
-        // One tree of runs at a time, whose memory bounds its instances. Nested
-        // ones beyond a quarter are queued.
-        let fit = self.settings.limits().memory_bytes / FRESH_INSTANCE;
-        let max_instances = u32::try_from(fit + 4).unwrap_or(u32::MAX).min(DEFAULT_MAX_INSTANCES);
         let mut options = RuntimeOptions::new(self.settings.component()?);
-        options.max_instances = max_instances;
-        // A command runs one workflow and is gone, but for `mcp`, whose agent thinks longer.
-        options.standby = 0;
+        if !self.is_server {
+            // One tree of runs at a time, whose memory bounds its instances. Nested
+            // ones beyond a quarter are queued.
+            let fit = self.settings.limits().memory_bytes / FRESH_INSTANCE;
+            let fit = u32::try_from(fit + 4).unwrap_or(u32::MAX);
+            options.max_instances = fit.min(DEFAULT_MAX_INSTANCES);
+            // A command runs one workflow and is gone, but for `mcp`, whose agent thinks longer.
+            options.standby = 0;
+        }
         options.cache = self.settings.path("runtime.cache").map(ToOwned::to_owned);
         Ok(options)
     }

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod runtime;
+mod serve;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 
 pub(super) use artifacts::{Artifacts, Kind};
 pub(super) use runtime::Runtime;
+pub(super) use serve::{Serve, Token};
 
 /// A searchable library of Python workflows, each run in a WebAssembly sandbox of its own.
 #[derive(Debug, Parser)]
@@ -158,6 +160,18 @@ Examples:
   repertoire mcp --expose fetch_json,summarize_csv
   repertoire mcp --tenant acme")]
     Mcp(Mcp),
+    /// Serve the library to programs over HTTP
+    #[command(after_help = "\
+Nobody can use it without a token, which `repertoire token create` makes; `docs/serving.md` says
+what there is. SIGINT and SIGTERM end it: what runs may go on for a while, and exit status is 0.
+
+Examples:
+  repertoire serve
+  repertoire serve --listen 0.0.0.0:8787 --grace 60s")]
+    Serve(Serve),
+    /// Say who may use `repertoire serve`
+    #[command(subcommand)]
+    Token(Token),
     /// Show every setting, its value and where it comes from
     #[command(after_help = "\
 A setting comes from its flag, else from its environment variable, else from the nearest

@@ -23,6 +23,8 @@ mod runtime;
 mod runs;
 mod tenants;
 mod mcp;
+mod serve;
+mod tokens;
 mod exchange;
 mod doctor;
 mod config;
@@ -39,7 +41,7 @@ use clap::Parser;
 use self::app::App;
 use self::args::{Cli, Command};
 use self::output::Output;
-use self::settings::Settings;
+use self::settings::{CommandFlags, Settings};
 use crate::error::{Blame, Code, Error, Result};
 use crate::run::Outcome;
 
@@ -136,12 +138,14 @@ fn execute(environment: Environment, cli: Cli, output: &Output) -> Result<Exit> 
     if let Command::Completions { shell } = cli.command {
         return completions::print(shell, output);
     }
-    let limits = match &cli.command {
-        Command::Run(run) => Some(&run.limits),
-        Command::Exec(exec) => Some(&exec.limits),
-        _ => None,
-    };
-    let settings = Settings::read(&environment, &cli.global, limits)?;
+    let mut flags = CommandFlags::default();
+    match &cli.command {
+        Command::Run(run) => flags.limits = Some(&run.limits),
+        Command::Exec(exec) => flags.limits = Some(&exec.limits),
+        Command::Serve(serve) => flags.serve = Some(serve),
+        _ => {}
+    }
+    let settings = Settings::read(&environment, &cli.global, flags)?;
     app::start_log(&settings, &cli.global, output)?;
     for problem in &settings.unknown_variables {
         tracing::warn!("{problem}");
@@ -149,13 +153,17 @@ fn execute(environment: Environment, cli: Cli, output: &Output) -> Result<Exit> 
     if matches!(cli.command, Command::Config) {
         return config::show(&settings, output);
     }
-    // A command waits for tools and disks, and computes in one guest at a time.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    let is_server = matches!(cli.command, Command::Serve(_));
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    if !is_server {
+        // A command waits for tools and disks, and computes in one guest at a time.
+        threads.worker_threads(2);
+    }
+    let runtime = threads
         .enable_all()
         .build()
         .map_err(|error| Error::unavailable("cannot start threads").with_source(error))?;
-    let app = App::new(environment, settings, output.clone());
+    let app = App::new(environment, settings, output.clone(), is_server);
     let exit = runtime.block_on(until_interrupted(&app, cli.command));
     // Nothing that is still under way is waited for, for example a compilation.
     runtime.shutdown_background();
@@ -165,18 +173,17 @@ fn execute(environment: Environment, cli: Cli, output: &Output) -> Result<Exit> 
 /// Does the command, unless somebody ends it: then its future is dropped, and
 /// with that whatever guest runs.
 async fn until_interrupted(app: &App, command: Command) -> Result<Exit> {
-    let work = Box::pin(dispatch(app, command));
+    // It ends by itself when it is asked to.
+    if matches!(command, Command::Serve(_)) {
+        return serve::serve(app).await;
+    }
+    let (work, interrupted) = (Box::pin(dispatch(app, command)), interruption()?);
     let ended = tokio::select! {
         exit = work => exit,
-        exit = interruption() => exit,
+        exit = interrupted => Ok(exit),
     };
     if let Ok(exit @ (Exit::Interrupted | Exit::Terminated)) = ended {
-        // Who asks twice means it.
-        tokio::spawn(async {
-            if let Ok(exit) = interruption().await {
-                std::process::exit(exit as i32);
-            }
-        });
+        exit_at_next_interruption();
         app.flush().await?;
         let error = Error::new(Code::Cancelled, "cancelled");
         if app.output.json {
@@ -192,7 +199,15 @@ async fn until_interrupted(app: &App, command: Command) -> Result<Exit> {
     flushed.map(|()| exit)
 }
 
-async fn interruption() -> Result<Exit> {
+/// Who asks twice means it.
+fn exit_at_next_interruption() {
+    if let Ok(interrupted) = interruption() {
+        tokio::spawn(async { std::process::exit(interrupted.await as i32) });
+    }
+}
+
+/// Waits until somebody ends the program; from now on that does not end it at once.
+fn interruption() -> Result<impl Future<Output = Exit> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| {
         signal(kind)
@@ -200,9 +215,11 @@ async fn interruption() -> Result<Exit> {
     };
     let (mut interrupt, mut terminate) =
         (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    Ok(tokio::select! {
-        _ = interrupt.recv() => Exit::Interrupted,
-        _ = terminate.recv() => Exit::Terminated,
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => Exit::Interrupted,
+            _ = terminate.recv() => Exit::Terminated,
+        }
     })
 }
 
@@ -222,8 +239,9 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit> {
         Command::Doctor => doctor::doctor(app).await,
         Command::Export { directory } => exchange::export(app, &directory).await,
         Command::Import { directory } => workflows::import(app, &directory).await,
-        // Done without an engine, in `execute`.
-        Command::Config | Command::Completions { .. } => Ok(Exit::Done),
+        Command::Token(command) => tokens::dispatch(app, command).await,
+        // Done elsewhere: in `execute`, and in `until_interrupted`.
+        Command::Config | Command::Completions { .. } | Command::Serve(_) => Ok(Exit::Done),
     }
 }
 

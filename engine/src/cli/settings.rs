@@ -4,6 +4,7 @@
 //! flags and `repertoire config` all go by it.
 
 mod file;
+mod serve;
 mod value;
 
 use std::collections::BTreeMap;
@@ -12,13 +13,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Environment;
-use super::args::{Global, LimitFlags};
+use super::args::{Global, LimitFlags, Serve};
 use crate::artifacts::ArtifactLimits;
 use crate::error::{Error, Result};
 use crate::grants::{Decision, Grants, Rule};
 use crate::id::{ImageName, TenantId, quoted};
 use crate::limits::Limits;
 use crate::schema::nearest;
+use crate::serve::http::HttpLimits;
 use crate::storage::lance::Durability;
 
 use value::Kind;
@@ -43,7 +45,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 25] = [
+const KEYS: [Key; 29] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
@@ -69,10 +71,21 @@ const KEYS: [Key; 25] = [
     key("grants.ask", "REPERTOIRE_GRANTS_ASK", "", Kind::List),
     key("grants.deny", "REPERTOIRE_GRANTS_DENY", "", Kind::List),
     key("grants.ask_seconds", "REPERTOIRE_GRANTS_ASK_SECONDS", "", Kind::Count),
+    key("serve.listen", "REPERTOIRE_LISTEN", "--listen", Kind::Text),
+    key("serve.grace_seconds", "REPERTOIRE_GRACE_SECONDS", "--grace", Kind::Seconds),
+    key("serve.connections", "REPERTOIRE_CONNECTIONS", "", Kind::Count),
+    key("serve.connections_per_address", "REPERTOIRE_CONNECTIONS_PER_ADDRESS", "", Kind::Count),
 ];
 
 const fn key(name: &'static str, variable: &'static str, flag: &'static str, kind: Kind) -> Key {
     Key { name, variable, flag, kind }
+}
+
+/// What one command's flags say beside those that all have.
+#[derive(Clone, Copy, Default)]
+pub(super) struct CommandFlags<'a> {
+    pub(super) limits: Option<&'a LimitFlags>,
+    pub(super) serve: Option<&'a Serve>,
 }
 
 /// Where a value comes from.
@@ -121,7 +134,7 @@ impl Settings {
     pub(super) fn read(
         environment: &Environment,
         flags: &Global,
-        limits: Option<&LimitFlags>,
+        command: CommandFlags<'_>,
     ) -> Result<Self> {
         let mut values = defaults(environment);
         if let Some(path) = file::find(&environment.current_dir) {
@@ -141,7 +154,7 @@ impl Settings {
                 })?;
                 values.insert(key.name, (value, Origin::Variable(key.variable)));
             }
-            if let Some(text) = flag(key.name, flags, limits) {
+            if let Some(text) = flag(key.name, flags, command) {
                 let value = key.kind.parse(text, &environment.current_dir).map_err(|problem| {
                     Error::invalid_argument(format!("{}: {problem}", key.flag))
                 })?;
@@ -351,11 +364,8 @@ impl Settings {
     }
 }
 
-fn flag<'a>(
-    name: &str,
-    global: &'a Global,
-    limits: Option<&'a LimitFlags>,
-) -> Option<&'a OsString> {
+fn flag<'a>(name: &str, global: &'a Global, command: CommandFlags<'a>) -> Option<&'a OsString> {
+    let CommandFlags { limits, serve } = command;
     match name {
         "data" => global.data.as_ref(),
         "tools" => global.tools.as_ref(),
@@ -367,6 +377,8 @@ fn flag<'a>(
         "limits.fuel" => limits?.fuel.as_ref(),
         "limits.memory_mib" => limits?.memory.as_ref(),
         "limits.timeout_seconds" => limits?.timeout.as_ref(),
+        "serve.listen" => serve?.listen.as_ref(),
+        "serve.grace_seconds" => serve?.grace.as_ref(),
         _ => None,
     }
 }
@@ -396,6 +408,11 @@ fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)
     let artifacts = ArtifactLimits::default();
     set("artifacts.quota_mib", Value::Count(artifacts.quota_bytes / MIB));
     set("artifacts.versions", Value::Count(u64::from(artifacts.versions)));
+    let http = HttpLimits::default();
+    set("serve.listen", Value::Text("127.0.0.1:8787".to_owned()));
+    set("serve.grace_seconds", Value::Seconds(http.grace));
+    set("serve.connections", Value::Count(http.connections as u64));
+    set("serve.connections_per_address", Value::Count(http.connections_per_address as u64));
     let prefix = environment.executable.parent().and_then(Path::parent);
     if let Some(share) = prefix.map(|prefix| prefix.join("share/repertoire")) {
         for (name, file) in [

@@ -8,6 +8,7 @@ use super::args::Tenants;
 use super::workflows::deleted;
 use crate::error::{Error, Result};
 use crate::id::TenantId;
+use crate::serve::http::tokens::TokenFile;
 
 pub(super) async fn dispatch(app: &App, command: Tenants) -> Result<Exit> {
     match command {
@@ -15,6 +16,8 @@ pub(super) async fn dispatch(app: &App, command: Tenants) -> Result<Exit> {
         Tenants::Create { name } => create(app, &name).await,
         Tenants::Delete { name } => {
             let id = TenantId::new(&name)?;
+            // They would let nobody in any more, and are not to be listed either.
+            TokenFile::of(app.settings.data()?).revoke_all_of(&id)?;
             if !app.engine().await?.delete_tenant(&id).await? {
                 return Err(Error::not_found(format!("there is no tenant {id} to delete")));
             }

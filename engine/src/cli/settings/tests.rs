@@ -17,7 +17,11 @@ fn settings(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Se
         ..Environment::default()
     };
     let command = ["repertoire", "config"].iter().chain(flags);
-    Settings::read(&environment, &Cli::try_parse_from(command).unwrap().global, None)
+    Settings::read(
+        &environment,
+        &Cli::try_parse_from(command).unwrap().global,
+        CommandFlags::default(),
+    )
 }
 
 fn refused(file: &str) -> String {

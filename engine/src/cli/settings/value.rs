@@ -81,6 +81,12 @@ fn local(text: &OsStr) -> Result<PathBuf, String> {
         .ok_or_else(|| "it is no file:// URI of this machine: write file:///path".to_owned())
 }
 
+/// Seconds, as a number or as one says it: `90`, `1m 30s`.
+fn seconds(text: &str) -> Option<f64> {
+    let said = || humantime::parse_duration(text).ok().map(|time| time.as_secs_f64());
+    text.parse().ok().or_else(said)
+}
+
 impl Kind {
     /// Reads a value; a relative path is relative to `base`. The error is what is wrong with it.
     pub(super) fn parse(self, text: &OsStr, base: &Path) -> Result<Value, String> {
@@ -108,8 +114,8 @@ impl Kind {
                     Err(_) => Err(format!("{text:?} is not a whole number from 1 to {}", u64::MAX)),
                 }
             }
-            Self::Seconds => match text.parse::<f64>() {
-                Ok(seconds) if seconds > 0.0 && seconds <= MAX_SECONDS => {
+            Self::Seconds => match seconds(text) {
+                Some(seconds) if seconds > 0.0 && seconds <= MAX_SECONDS => {
                     Ok(Value::Seconds(Duration::from_secs_f64(seconds)))
                 }
                 _ => Err(format!("{text:?} is not a number of seconds above 0 and below a year")),
