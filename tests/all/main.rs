@@ -37,6 +37,8 @@ mod limits;
 mod mcp;
 mod nesting;
 mod replay;
+#[cfg(feature = "full")]
+mod search_quality;
 mod seeds;
 #[cfg(feature = "full")]
 mod runtime_docs;

@@ -72,12 +72,6 @@ pub(crate) fn rows_of(query: Query) -> Found {
     async move { query.execute().await?.try_collect().await }.boxed()
 }
 
-/// What a search by vector finds. Not one generic function with [`rows_of`]: its
-/// callers would have to prove that their query can be sent, seconds of rustc's each.
-pub(crate) fn nearest_of(query: VectorQuery) -> Found {
-    async move { query.execute().await?.try_collect().await }.boxed()
-}
-
 impl Table {
     pub(crate) fn new(
         database: &Arc<Database>,
