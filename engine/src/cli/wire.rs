@@ -186,6 +186,7 @@ impl<'a> From<&'a Saved> for Workflow<'a> {
         Self {
             name: saved.name.as_str(),
             score: None,
+            matched: None,
             description: &saved.description,
             signature: &analysis.signature.text,
             is_async: analysis.signature.is_async,

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use lancedb::database::CreateTableMode;
 use lancedb::expr::{DfExpr, col, lit};
-use lancedb::query::{ExecutableQuery, Query, VectorQuery};
+use lancedb::query::{ExecutableQuery, Query};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::durable::Synced;
