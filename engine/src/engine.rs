@@ -51,7 +51,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     runtimes: Arc<Runtimes>,
     usual_image: Option<ImageName>,
-    tenant_images: HashMap<TenantId, ImageName>,
+    tenant_images: HashMap<TenantId, Option<ImageName>>,
     storage: Arc<dyn Storage>,
     embedder: Arc<dyn Embedder>,
     tools: Registry,
@@ -79,7 +79,7 @@ pub struct EngineBuilder {
     grants: Grants,
     images: Images,
     usual_image: Option<ImageName>,
-    tenant_images: HashMap<TenantId, ImageName>,
+    tenant_images: HashMap<TenantId, Option<ImageName>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -200,10 +200,10 @@ impl Engine {
             entropy: Arc::clone(&inner.entropy),
             codes: Arc::clone(&inner.codes),
         };
-        let image = inner.tenant_images.get(&catalog.tenant).or(inner.usual_image.as_ref());
+        let image = inner.tenant_images.get(&catalog.tenant).unwrap_or(&inner.usual_image);
         let invoker = Invoker {
             runtimes: Arc::clone(&inner.runtimes),
-            image: image.cloned(),
+            image: image.clone(),
             catalog,
             tools: inner.tools.clone(),
             artifacts,

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use repertoire::id::ImageName;
+use repertoire::id::{ImageName, TenantId};
 use repertoire::images::{Image, Wheel};
 use repertoire::replay::Replay;
 use repertoire::run::Run;
 use repertoire::{Code, Result};
-use repertoire_tests::{Bench, Member, bench_with, build_dir, wheel, wheel_of};
+use repertoire_tests::{Bench, Member, TenantOrNew, bench_with, build_dir, wheel, wheel_of};
 use serde_json::{Value, json};
 
 /// A bench that keeps images in a directory.
@@ -198,6 +198,40 @@ async fn a_tenant_has_its_image_and_each_run_its_own_memory() {
     }
     // What a package has bound of `random` is seeded by the run all the same.
     assert!(chances[0] == chances[1] && chances[0] != chances[2], "{chances:?}");
+}
+
+#[tokio::test]
+async fn a_workflows_image_then_its_tenants_then_the_usual_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let tenant = |name: &str| TenantId::new(name).unwrap();
+    let bench = bench_with(|b| {
+        b.images(dir.path())
+            .image(name("usual"))
+            .tenant_image(tenant("own"), name("theirs"))
+            .tenant_image(tenant("plain"), None)
+    })
+    .await;
+    for image in ["usual", "theirs", "asked"] {
+        let says = format!("said = '{image}'\n");
+        let package = wheel(&format!("chosen_{image}"), &[("chosen.py", &says)]);
+        build(&bench, image, vec![package]).await.unwrap();
+    }
+    let source = "try:\n    from chosen import said\nexcept ImportError:\n    said = None\n\
+                  def run() -> str | None:\n    return said\n";
+    for (id, expected) in
+        [("own", json!("theirs")), ("plain", Value::Null), ("other", json!("usual"))]
+    {
+        let tenant = bench.engine.tenant_or_new(id).await.unwrap();
+        tenant.add_workflow("ask_nothing", source, "").await.unwrap();
+        tenant.add_workflow("ask", on("asked", source), "").await.unwrap();
+        let run = tenant.invocation("ask_nothing").run().await.unwrap();
+        assert_eq!(value(&run), expected, "{id}");
+        let run = tenant.invocation("ask").run().await.unwrap();
+        assert_eq!(value(&run), json!("asked"), "{id}");
+        // Agent code begins as workflows do that ask for nothing.
+        let agent = "try:\n    from chosen import said\nexcept ImportError:\n    said = None\nsaid";
+        assert_eq!(value(&tenant.session().run(agent).await.unwrap()), expected, "{id}");
+    }
 }
 
 #[tokio::test]

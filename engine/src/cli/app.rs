@@ -73,6 +73,9 @@ impl App {
         if let Some(image) = settings.image()? {
             engine = engine.image(image);
         }
+        for (tenant, image) in settings.tenant_images()? {
+            engine = engine.tenant_image(tenant, image);
+        }
         engine.build().await
     }
 

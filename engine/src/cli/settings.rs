@@ -106,6 +106,8 @@ impl std::fmt::Display for Origin {
 #[derive(Debug)]
 pub(super) struct Settings {
     values: BTreeMap<&'static str, (Value, Origin)>,
+    /// The runtime images of tenants, which only a file can set.
+    images: BTreeMap<TenantId, (Value, Origin)>,
     /// Environment variables that look like settings and are none, each with the nearest.
     pub(super) unknown_variables: Vec<String>,
     search_path: Option<OsString>,
@@ -123,10 +125,14 @@ impl Settings {
         flags: &Global,
         limits: Option<&LimitFlags>,
     ) -> Result<Self> {
-        let mut values = defaults(environment);
+        let (mut values, mut images) = (defaults(environment), BTreeMap::new());
         if let Some(path) = file::find(&environment.current_dir) {
-            for (name, value, line) in file::read(&path)? {
+            let found = file::read(&path)?;
+            for (name, value, line) in found.settings {
                 values.insert(name, (value, Origin::File(path.clone(), line)));
+            }
+            for (tenant, image, line) in found.images {
+                images.insert(tenant, (image, Origin::File(path.clone(), line)));
             }
         }
         for key in &KEYS {
@@ -150,6 +156,7 @@ impl Settings {
         }
         let settings = Self {
             values,
+            images,
             unknown_variables: unknown_variables(environment),
             search_path: environment.variable("PATH").map(ToOwned::to_owned),
             temp_dir: environment.temp_dir.clone(),
@@ -158,12 +165,15 @@ impl Settings {
         settings.grants()?;
         settings.durability()?;
         settings.image()?;
+        settings.tenant_images()?;
         Ok(settings)
     }
 
     /// Every setting by name, and if it has a value, that and where it comes from.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, Option<&(Value, Origin)>)> {
-        KEYS.iter().map(|key| (key.name, self.values.get(key.name)))
+    pub(super) fn all(&self) -> impl Iterator<Item = (String, Option<&(Value, Origin)>)> {
+        let usual = KEYS.iter().map(|key| (key.name.to_owned(), self.values.get(key.name)));
+        let tenants = self.images.iter();
+        usual.chain(tenants.map(|(id, image)| (tenant_image(id), Some(image))))
     }
 
     /// The path that a setting names.
@@ -216,6 +226,25 @@ impl Settings {
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if it is no image's name.
     pub(super) fn image(&self) -> Result<Option<ImageName>> {
         self.text("runtime.image").map(ImageName::new).transpose()
+    }
+
+    /// The runtime images of tenants that have one of their own; nothing for those that run
+    /// without packages whatever `runtime.image` is.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if one is no image's name,
+    /// naming where it was written.
+    pub(super) fn tenant_images(&self) -> Result<Vec<(TenantId, Option<ImageName>)>> {
+        let images = self.images.iter().map(|(id, (value, origin))| {
+            let name = value.to_string();
+            let image = (!name.is_empty()).then(|| ImageName::new(&name)).transpose();
+            let image = image.map_err(|error| {
+                let (name, problem) = (tenant_image(id), error.message());
+                Error::invalid_argument(format!("{origin}: {name}: {problem}"))
+            })?;
+            Ok((id.clone(), image))
+        });
+        images.collect()
     }
 
     /// Checks that everything is there that a library with search needs.
@@ -351,6 +380,11 @@ impl Settings {
     }
 }
 
+/// What the image of a tenant is called where settings are listed.
+fn tenant_image(id: &TenantId) -> String {
+    format!("tenants.{id}.image")
+}
+
 fn flag<'a>(
     name: &str,
     global: &'a Global,
@@ -434,7 +468,7 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
         .collect()
 }
 
-fn hint<const N: usize>(name: &str, known: [&'static str; N]) -> String {
+fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
 }
 

@@ -68,10 +68,11 @@ impl EngineBuilder {
         self
     }
 
-    /// Runs what a tenant runs, and names no runtime image, on this one.
+    /// Runs what a tenant runs, and names no runtime image, on this one; with `None` on the
+    /// plain runtime, whatever [`image`](Self::image) says.
     #[must_use]
-    pub fn tenant_image(mut self, tenant: TenantId, name: ImageName) -> Self {
-        self.tenant_images.insert(tenant, name);
+    pub fn tenant_image(mut self, tenant: TenantId, name: impl Into<Option<ImageName>>) -> Self {
+        self.tenant_images.insert(tenant, name.into());
         self
     }
 }
