@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::host::slot::Places;
 use crate::id::{ImageName, TenantId};
-use crate::images::Images;
+use crate::images::{DEFAULT_IN_MEMORY, Images};
 use crate::invoke::{Invoker, Validators};
 use crate::limits::Limits;
 use crate::runtimes::Runtimes;
@@ -78,6 +78,7 @@ pub struct EngineBuilder {
     artifacts: ArtifactLimits,
     grants: Grants,
     images: Images,
+    images_in_memory: usize,
     usual_image: Option<ImageName>,
     tenant_images: HashMap<TenantId, Option<ImageName>>,
     clock: Arc<dyn Clock>,
@@ -103,6 +104,7 @@ impl Engine {
             artifacts: ArtifactLimits::default(),
             grants: Grants::everything(),
             images: Images::default(),
+            images_in_memory: DEFAULT_IN_MEMORY,
             usual_image: None,
             tenant_images: HashMap::new(),
             clock: Arc::new(SystemClock),
@@ -336,7 +338,7 @@ impl EngineBuilder {
         // for something holds its share, and no more.
         let share = (places - places / 4).max(1);
         Ok(Engine(Arc::new(Inner {
-            runtimes: Arc::new(Runtimes::new(runtime, self.images)),
+            runtimes: Arc::new(Runtimes::new(runtime, self.images, self.images_in_memory)),
             usual_image: self.usual_image,
             tenant_images: self.tenant_images,
             storage: self.storage,

@@ -69,7 +69,8 @@ impl App {
             .limits(settings.limits())
             .artifacts(settings.artifacts())
             .grants(settings.grants()?)
-            .images(settings.images()?);
+            .images(settings.images()?)
+            .images_in_memory(settings.images_in_memory());
         if let Some(image) = settings.image()? {
             engine = engine.image(image);
         }

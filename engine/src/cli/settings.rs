@@ -17,6 +17,7 @@ use crate::artifacts::ArtifactLimits;
 use crate::error::{Error, Result};
 use crate::grants::{Decision, Grants, Rule};
 use crate::id::{ImageName, TenantId, quoted};
+use crate::images::DEFAULT_IN_MEMORY;
 use crate::limits::Limits;
 use crate::schema::nearest;
 use crate::storage::lance::Durability;
@@ -43,7 +44,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 25] = [
+const KEYS: [Key; 26] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
@@ -53,6 +54,7 @@ const KEYS: [Key; 25] = [
     key("runtime.component", "REPERTOIRE_COMPONENT", "--component", Kind::Path),
     key("runtime.cache", "REPERTOIRE_CACHE", "--cache", Kind::Path),
     key("runtime.image", "REPERTOIRE_IMAGE", "", Kind::Text),
+    key("runtime.images_in_memory", "REPERTOIRE_IMAGES_IN_MEMORY", "", Kind::Count),
     key("embedding.model", "REPERTOIRE_MODEL", "--model", Kind::Path),
     key("embedding.onnxruntime", "REPERTOIRE_ONNXRUNTIME", "--onnxruntime", Kind::Path),
     key("limits.fuel", "REPERTOIRE_FUEL", "--fuel", Kind::Count),
@@ -226,6 +228,11 @@ impl Settings {
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if it is no image's name.
     pub(super) fn image(&self) -> Result<Option<ImageName>> {
         self.text("runtime.image").map(ImageName::new).transpose()
+    }
+
+    /// How many runtime images stay in memory.
+    pub(super) fn images_in_memory(&self) -> usize {
+        usize::try_from(self.count("runtime.images_in_memory")).unwrap_or(usize::MAX)
     }
 
     /// The runtime images of tenants that have one of their own; nothing for those that run
@@ -427,6 +434,7 @@ fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)
     set("limits.host_calls", Value::Count(limits.host_calls));
     set("limits.depth", Value::Count(u64::from(limits.depth)));
     set("limits.recording_bytes", Value::Count(limits.recording_bytes));
+    set("runtime.images_in_memory", Value::Count(DEFAULT_IN_MEMORY as u64));
     let artifacts = ArtifactLimits::default();
     set("artifacts.quota_mib", Value::Count(artifacts.quota_bytes / MIB));
     set("artifacts.versions", Value::Count(u64::from(artifacts.versions)));
