@@ -21,6 +21,7 @@ use crate::images::DEFAULT_IN_MEMORY;
 use crate::limits::Limits;
 use crate::schema::nearest;
 use crate::storage::lance::Durability;
+use crate::tools::DEFAULT_PROCESSES;
 
 use value::Kind;
 pub(super) use value::Value;
@@ -44,7 +45,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 26] = [
+const KEYS: [Key; 27] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
@@ -64,6 +65,7 @@ const KEYS: [Key; 26] = [
     key("limits.host_calls", "REPERTOIRE_HOST_CALLS", "", Kind::Count),
     key("limits.depth", "REPERTOIRE_DEPTH", "", Kind::Count),
     key("limits.recording_bytes", "REPERTOIRE_RECORDING_BYTES", "", Kind::CountOrNone),
+    key("limits.processes", "REPERTOIRE_PROCESSES", "", Kind::Count),
     key("artifacts.quota_mib", "REPERTOIRE_ARTIFACTS_QUOTA_MIB", "", Kind::Count),
     key("artifacts.versions", "REPERTOIRE_ARTIFACTS_VERSIONS", "", Kind::Count),
     key("grants.default", "REPERTOIRE_GRANTS_DEFAULT", "", Kind::Text),
@@ -233,6 +235,11 @@ impl Settings {
     /// How many runtime images stay in memory.
     pub(super) fn images_in_memory(&self) -> usize {
         usize::try_from(self.count("runtime.images_in_memory")).unwrap_or(usize::MAX)
+    }
+
+    /// How many commands run at once.
+    pub(super) fn processes(&self) -> usize {
+        usize::try_from(self.count("limits.processes")).unwrap_or(usize::MAX)
     }
 
     /// The runtime images of tenants that have one of their own; nothing for those that run
@@ -434,6 +441,7 @@ fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)
     set("limits.host_calls", Value::Count(limits.host_calls));
     set("limits.depth", Value::Count(u64::from(limits.depth)));
     set("limits.recording_bytes", Value::Count(limits.recording_bytes));
+    set("limits.processes", Value::Count(DEFAULT_PROCESSES as u64));
     set("runtime.images_in_memory", Value::Count(DEFAULT_IN_MEMORY as u64));
     let artifacts = ArtifactLimits::default();
     set("artifacts.quota_mib", Value::Count(artifacts.quota_bytes / MIB));

@@ -10,6 +10,7 @@ pub mod mcp;
 mod options;
 #[cfg(any(feature = "mcp", feature = "schemars"))]
 mod parameters;
+mod processes;
 mod program;
 pub mod registry;
 mod scratch;
@@ -32,6 +33,7 @@ pub use function::typed;
 pub use options::ToolOptions;
 #[doc(hidden)]
 pub use options::ToolOptions as CliOptions;
+pub use processes::{DEFAULT_PROCESSES, Processes};
 pub use registry::Registry;
 
 /// What a tool says about itself.

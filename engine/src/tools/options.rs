@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::processes::Processes;
 use super::secrets::{SecretMap, Secrets};
 
 /// What the tools of a folder get from the machine; nothing else of it reaches them.
@@ -19,6 +20,9 @@ pub struct ToolOptions {
     /// The host's environment, of which a command gets the variables that its
     /// file names under `pass_env`. Default: empty.
     pub variables: BTreeMap<OsString, OsString>,
+    /// How many commands run at once; calls beyond that wait. Default:
+    /// [`DEFAULT_PROCESSES`](super::DEFAULT_PROCESSES), for all tools that share these options.
+    pub processes: Processes,
     /// Where the secrets that tool files name are kept. Default: there are none.
     pub secrets: Arc<dyn Secrets>,
     /// How host names become addresses. Default: as the system does it.
@@ -32,6 +36,7 @@ impl Default for ToolOptions {
             search_path: None,
             scratch: PathBuf::from("/tmp"),
             variables: BTreeMap::new(),
+            processes: Processes::default(),
             secrets: Arc::new(SecretMap::default()),
             #[cfg(feature = "http")]
             resolver: Arc::new(super::http::SystemResolver),
