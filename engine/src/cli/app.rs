@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::sandbox::{DEFAULT_MAX_INSTANCES, Runtime, RuntimeOptions};
 use crate::storage::lance::LanceStorage;
 use crate::tools::secrets::SecretMap;
-use crate::tools::{Processes, Registry, ToolOptions};
+use crate::tools::{AtOnce, Registry, ToolOptions};
 use crate::{Engine, Tenant};
 
 /// Linear memory of an instance that has done nothing yet, in bytes, rounded down.
@@ -106,7 +106,7 @@ impl App {
             search_path: self.settings.search_path(),
             scratch: self.settings.temp_dir().to_owned(),
             variables: variables.iter().cloned().collect(),
-            processes: Processes::new(self.settings.processes()),
+            processes: AtOnce::new(self.settings.processes()),
             secrets: Arc::new(secrets.with_variables(SECRET_PREFIX, pairs)?),
             ..ToolOptions::default()
         })

@@ -1,5 +1,6 @@
 //! Tools: what lets a workflow act on the world outside, under the host's control.
 
+mod at_once;
 pub mod cli;
 mod function;
 mod group;
@@ -10,7 +11,6 @@ pub mod mcp;
 mod options;
 #[cfg(any(feature = "mcp", feature = "schemars"))]
 mod parameters;
-mod processes;
 mod program;
 pub mod registry;
 mod scratch;
@@ -27,13 +27,13 @@ use crate::id::{RunId, TenantId, ToolName};
 use crate::json::Json;
 use crate::workflow::Parameter;
 
+pub use at_once::{AtOnce, DEFAULT_PROCESSES, DEFAULT_REQUESTS};
 pub use function::function;
 #[cfg(feature = "schemars")]
 pub use function::typed;
 pub use options::ToolOptions;
 #[doc(hidden)]
 pub use options::ToolOptions as CliOptions;
-pub use processes::{DEFAULT_PROCESSES, Processes};
 pub use registry::Registry;
 
 /// What a tool says about itself.

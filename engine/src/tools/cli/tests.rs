@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::id::TenantId;
 use crate::json::Json;
 use crate::tools::secrets::{Secret, SecretMap, SecretName};
-use crate::tools::{CallContext, Processes, Registry, ToolOptions};
+use crate::tools::{AtOnce, CallContext, Registry, ToolOptions};
 
 fn options(scratch: &Path) -> ToolOptions {
     ToolOptions {
@@ -390,7 +390,7 @@ async fn processes_are_counted() {
     );
     std::fs::write(folder.path().join("tool.yaml"), file).unwrap();
     let scratch = tempfile::tempdir().unwrap();
-    let options = ToolOptions { processes: Processes::new(4), ..options(scratch.path()) };
+    let options = ToolOptions { processes: AtOnce::new(4), ..options(scratch.path()) };
     let tools = Registry::from_folder(folder.path(), &options).unwrap();
     let call = async || {
         let answer = tools.call("x", "", &Json::empty_object(), &context()).await.unwrap();

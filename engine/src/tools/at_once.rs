@@ -1,4 +1,4 @@
-//! How many commands run at once.
+//! How many commands run, and how many requests are under way, at once.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,10 +13,13 @@ use crate::id::TenantId;
 /// this process may have open, of which many systems allow 1,024, and the stores need some.
 pub const DEFAULT_PROCESSES: usize = 128;
 
-/// Places of commands that run, of all tools whose options share this. A call that finds none
-/// waits: one instance may have a thousand calls in flight, and each would be a process.
+/// Requests of HTTP tools that are under way at once, likewise; each is one file.
+pub const DEFAULT_REQUESTS: usize = 256;
+
+/// Places of calls, of all tools whose options share this. A call that finds none waits: one
+/// instance may have a thousand calls in flight, and each would be a process or a connection.
 #[derive(Clone)]
-pub struct Processes(Arc<Inner>);
+pub struct AtOnce(Arc<Inner>);
 
 struct Inner {
     all: Arc<Semaphore>,
@@ -25,7 +28,7 @@ struct Inner {
     tenants: Mutex<HashMap<TenantId, Weak<Semaphore>>>,
 }
 
-impl Processes {
+impl AtOnce {
     /// So many, at least one.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -40,11 +43,11 @@ impl Processes {
 
     /// Waits for a place, and for one of the tenant's own first: who waits for that stands in
     /// nobody's way.
-    pub(super) async fn enter(&self, tenant: &TenantId) -> Result<Running> {
-        let closed = |error| Error::internal("no command is started any more").with_source(error);
+    pub(super) async fn enter(&self, tenant: &TenantId) -> Result<Place> {
+        let closed = |error| Error::internal("no call is begun any more").with_source(error);
         let share = self.share(tenant).acquire_owned().await.map_err(closed)?;
         let place = Arc::clone(&self.0.all).acquire_owned().await.map_err(closed)?;
-        Ok(Running([share, place]))
+        Ok(Place([share, place]))
     }
 
     fn share(&self, tenant: &TenantId) -> Arc<Semaphore> {
@@ -59,20 +62,14 @@ impl Processes {
     }
 }
 
-impl Default for Processes {
-    fn default() -> Self {
-        Self::new(DEFAULT_PROCESSES)
-    }
-}
-
-impl fmt::Debug for Processes {
+impl fmt::Debug for AtOnce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Processes").field(&self.0.all.available_permits()).finish()
+        f.debug_tuple("AtOnce").field(&self.0.all.available_permits()).finish()
     }
 }
 
-/// A command's place, until it is dropped.
-pub(super) struct Running(
+/// A call's place, until it is dropped.
+pub(super) struct Place(
     #[expect(dead_code, reason = "held, and given back when dropped")] [OwnedSemaphorePermit; 2],
 );
 
@@ -84,7 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tenant_leaves_a_quarter_to_others() {
-        let (places, other) = (Processes::new(4), TenantId::new("other").unwrap());
+        let (places, other) = (AtOnce::new(4), TenantId::new("other").unwrap());
         let tenant = TenantId::new("acme").unwrap();
         let mut held = Vec::new();
         for _ in 0..3 {
