@@ -181,8 +181,8 @@ fn a_secret_has_one_host() {
         "query: {key: {secret: TOKEN}}",
     ] {
         let file = format!("{}{rest}\n", any("  - {host: '*'}\n"));
-        let error = registry_with(&file, Names::new(&[])).err().expect("it is refused");
-        assert!(error.message().contains("give base_url"), "{rest}: {error}");
+        let error = registry_with(&file, Names::new(&[])).expect_err(rest);
+        assert!(error.chain().contains("give base_url"), "{rest}: {}", error.chain());
     }
     let plain = format!("{}headers: {{X-Key: open}}\n", any("  - {host: '*'}\n"));
     assert!(registry_with(&plain, Names::new(&[])).is_ok());
