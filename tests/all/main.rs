@@ -27,6 +27,7 @@ mod examples;
 #[cfg(feature = "full")]
 mod format;
 mod hostile;
+mod image_figures;
 mod images;
 mod input;
 mod isolation;
