@@ -61,16 +61,19 @@ impl<K> Found<K> {
     }
 }
 
-/// Which documents have a word, and how often. A word that no document has any more is forgotten.
+/// A document that has a word, and how often.
+type Posting = (u32, u16);
+
+/// Which documents have a word. A word that no document has any more is forgotten.
 #[derive(Debug, Default)]
 struct Vocabulary {
     at: HashMap<Arc<str>, u32>,
-    lists: Vec<(Arc<str>, Vec<(u32, u16)>)>,
+    lists: Vec<(Arc<str>, Vec<Posting>)>,
     free: Vec<u32>,
 }
 
 impl Vocabulary {
-    fn get(&self, word: &str) -> Option<(u32, &[(u32, u16)])> {
+    fn get(&self, word: &str) -> Option<(u32, &[Posting])> {
         let at = *self.at.get(word)?;
         self.lists.get(at as usize).map(|(_, list)| (at, list.as_slice()))
     }
