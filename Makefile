@@ -77,6 +77,10 @@ soak: build ## 200,000 mixed runs, a fifth hostile, on all cores (RUNS=n for oth
 fuzz: build ## Hostile values through every import (SEEDS=n, FIRST_SEED=n)
 	SEEDS=$(or $(SEEDS),2000) FIRST_SEED=$(or $(FIRST_SEED),1000000) $(ALONE) boundary::hostile_calls_alone --exact --ignored --nocapture
 
+.PHONY: search-quality
+search-quality: build build/bfcl/.ready ## Recall of the search, on 1,000 questions for 829 functions
+	$(ALONE) search_quality::alone --exact --ignored --nocapture
+
 .PHONY: lint
 lint: fmt-check audit lint-core ## Formatting, clippy and rustdoc without warnings, and the audit
 	$(CARGO) clippy $(WORKSPACE) --all-targets -- --deny warnings
@@ -173,6 +177,11 @@ build/host-node/.ready: scripts/pins/host-node/package-lock.json scripts/pins/ho
 	    echo "setup: fetching jco from npm" && \
 	    npm install --prefix build/host-node --no-save --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
 	else echo "setup: there is no Node.js; the host in JavaScript will not be tested"; fi
+	@touch $@
+
+# Descriptions and questions of the Berkeley function calling leaderboard, for `search-quality`.
+build/bfcl/.ready: scripts/pins/bfcl.txt | build/venv/.ready
+	@$(FETCH) $< --take bfcl_eval/data build/bfcl
 	@touch $@
 
 build/protoc/bin/protoc: scripts/pins/protoc.txt | build/venv/.ready

@@ -7,17 +7,24 @@ use crate::analysis::{self, Codes};
 use crate::artifacts::MAX_DESCRIPTION;
 use crate::budget::Budget;
 use crate::clock::{Clock, Entropy};
-use crate::embed::{Embedder, Vector};
+use crate::embed::{Embedder, Vector, embedded};
 use crate::error::{Blame, Code, Error, Result};
 use crate::id::{SourceDigest, TenantId, WorkflowName, quoted};
 use crate::library::{Library, taken};
 use crate::sandbox::Runtime;
 use crate::schema::nearest;
-use crate::search;
-use crate::workflow::{Analysis, Deletion, Hit, Pin, Version, Workflow};
+use crate::search::{self, Document, Question};
+use crate::workflow::{Analysis, Deletion, Hit, Pin, Version, Warning, Workflow};
 
 /// The fewest digits that name a version.
 const MIN_VERSION: usize = 6;
+
+/// How near in meaning a workflow is that does nearly the same, as a cosine: of two descriptions
+/// of one thing in other words.
+const ALIKE: f64 = 0.9;
+
+/// How many of them are named.
+const MAX_ALIKE: usize = 3;
 
 /// A workflow that is to be created.
 #[derive(Debug, Clone)]
@@ -55,8 +62,26 @@ impl Catalog {
         }
         let mut workflow = self.prepare(name, new, payer).await?;
         self.pin(&mut workflow).await?;
-        self.library.save(&workflow, &self.vector(&workflow).await?, None).await?;
+        let vector = self.vector(&workflow).await?;
+        let alike = self.alike(&vector).await?;
+        self.library.save(&workflow, &vector, None).await?;
+        // Said to whoever creates it, and not part of it: what is alike may go tomorrow.
+        workflow.analysis.warnings.extend(alike);
         Ok(workflow)
+    }
+
+    /// Names the workflows that do nearly the same.
+    async fn alike(&self, vector: &Vector) -> Result<Option<Warning>> {
+        let question = Question { text: String::new(), vector: vector.clone() };
+        let mut hits = self.library.search(&question, MAX_ALIKE).await?;
+        hits.retain(|hit| hit.score >= ALIKE);
+        let names = hits.iter().map(|hit| format!("{} ({:.2})", hit.workflow.name, hit.score));
+        let names: Vec<_> = names.collect();
+        Ok((!names.is_empty()).then(|| Warning {
+            code: "near-duplicate".to_owned(),
+            message: format!("the library has what does nearly the same: {}", names.join(", ")),
+            line: 1,
+        }))
     }
 
     pub(crate) async fn prepare(
@@ -124,15 +149,7 @@ impl Catalog {
     }
 
     pub(crate) async fn vector(&self, workflow: &Workflow) -> Result<Vector> {
-        self.embed(search::text(workflow)).await
-    }
-
-    async fn embed(&self, text: String) -> Result<Vector> {
-        self.embedder
-            .embed(vec![text])
-            .await?
-            .pop()
-            .ok_or_else(|| Error::internal("the embedder returned no vector"))
+        embedded(self.embedder.as_ref(), Document::from(workflow).texts()).await
     }
 
     /// The workflow of that name.
@@ -157,9 +174,9 @@ impl Catalog {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let vector = self.embed(query.to_owned()).await?;
-        let candidates = self.library.nearest(&vector, limit.min(search::MAX_HITS)).await?;
-        Ok(search::rank(candidates, limit))
+        let vector = embedded(self.embedder.as_ref(), vec![query.to_owned()]).await?;
+        let question = Question { text: query.to_owned(), vector };
+        self.library.search(&question, limit.min(search::MAX_HITS)).await
     }
 
     /// What a name meant when a workflow was created that invokes it.

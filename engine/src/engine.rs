@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::host::slot::Places;
 use crate::id::{ImageName, TenantId};
-use crate::images::Images;
+use crate::images::{DEFAULT_IN_MEMORY, Images};
 use crate::invoke::{Invoker, Validators};
 use crate::limits::Limits;
 use crate::runtimes::Runtimes;
@@ -54,7 +54,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     runtimes: Arc<Runtimes>,
     usual_image: Option<ImageName>,
-    tenant_images: HashMap<TenantId, ImageName>,
+    tenant_images: HashMap<TenantId, Option<ImageName>>,
     storage: Arc<dyn Storage>,
     embedder: Arc<dyn Embedder>,
     tools: Registry,
@@ -81,8 +81,9 @@ pub struct EngineBuilder {
     artifacts: ArtifactLimits,
     grants: Grants,
     images: Images,
+    images_in_memory: usize,
     usual_image: Option<ImageName>,
-    tenant_images: HashMap<TenantId, ImageName>,
+    tenant_images: HashMap<TenantId, Option<ImageName>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -106,6 +107,7 @@ impl Engine {
             artifacts: ArtifactLimits::default(),
             grants: Grants::everything(),
             images: Images::default(),
+            images_in_memory: DEFAULT_IN_MEMORY,
             usual_image: None,
             tenant_images: HashMap::new(),
             clock: Arc::new(SystemClock),
@@ -203,10 +205,10 @@ impl Engine {
             entropy: Arc::clone(&inner.entropy),
             codes: Arc::clone(&inner.codes),
         };
-        let image = inner.tenant_images.get(&catalog.tenant).or(inner.usual_image.as_ref());
+        let image = inner.tenant_images.get(&catalog.tenant).unwrap_or(&inner.usual_image);
         let invoker = Invoker {
             runtimes: Arc::clone(&inner.runtimes),
-            image: image.cloned(),
+            image: image.clone(),
             catalog,
             tools: inner.tools.clone(),
             artifacts,
@@ -339,7 +341,7 @@ impl EngineBuilder {
         // for something holds its share, and no more.
         let share = (places - places / 4).max(1);
         Ok(Engine(Arc::new(Inner {
-            runtimes: Arc::new(Runtimes::new(runtime, self.images)),
+            runtimes: Arc::new(Runtimes::new(runtime, self.images, self.images_in_memory)),
             usual_image: self.usual_image,
             tenant_images: self.tenant_images,
             storage: self.storage,

@@ -1,10 +1,10 @@
 //! The plain runtime, and one for each image that somebody runs on.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod kept;
 
-use tokio::sync::OnceCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::id::{ImageName, quoted, sha256_hex};
@@ -13,18 +13,20 @@ use crate::recording::RuntimeIdentity;
 use crate::sandbox::Runtime;
 use crate::schema::nearest;
 use crate::workflow::{Dependency, Requires};
+use kept::Kept;
 
 /// Where runs begin.
 pub(crate) struct Runtimes {
     plain: Arc<Runtime>,
     images: Images,
-    /// By digest. Each is made once, and who waits for one holds up nobody else.
-    loaded: Mutex<HashMap<String, Arc<OnceCell<Arc<Runtime>>>>>,
+    /// Those of images, as many as may be.
+    loaded: Kept<Runtime>,
 }
 
 impl Runtimes {
-    pub(crate) fn new(plain: Arc<Runtime>, images: Images) -> Self {
-        Self { plain, images, loaded: Mutex::default() }
+    /// With the images of a directory, of which so many stay in memory.
+    pub(crate) fn new(plain: Arc<Runtime>, images: Images, in_memory: usize) -> Self {
+        Self { plain, images, loaded: Kept::new(in_memory) }
     }
 
     /// The runtime without packages, in which sources are analysed and compiled: no package's
@@ -33,9 +35,9 @@ impl Runtimes {
         &self.plain
     }
 
-    fn loaded(&self) -> MutexGuard<'_, HashMap<String, Arc<OnceCell<Arc<Runtime>>>>> {
-        // Every change is one entry.
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How many images are in memory.
+    pub(crate) fn in_memory(&self) -> usize {
+        self.loaded.len()
     }
 
     pub(crate) const fn images(&self) -> &Images {
@@ -120,13 +122,12 @@ impl Runtimes {
     }
 
     async fn load(&self, image: Image) -> Result<Arc<Runtime>> {
-        let place = Arc::clone(self.loaded().entry(image.digest.clone()).or_default());
-        let make = || async {
+        let digest = image.digest.clone();
+        let make = async || {
             let (plain, images) = (Arc::clone(&self.plain), self.images.clone());
-            let make = move || plain.with_packages(&image.digest, || images.wheels(&image));
-            blocking(make).await.map(Arc::new)
+            blocking(move || plain.with_packages(&image.digest, || images.wheels(&image))).await
         };
-        place.get_or_try_init(make).await.cloned()
+        self.loaded.get(&digest, make).await
     }
 
     /// Makes an image, and gives it a name.
@@ -172,7 +173,7 @@ impl Runtimes {
     pub(crate) async fn remove(&self, given: &str) -> Result<()> {
         let (images, wanted) = (self.images.clone(), given.to_owned());
         if let Some(gone) = blocking(move || images.remove(&wanted)).await? {
-            self.loaded().remove(&gone);
+            self.loaded.forget(&gone);
             if let Some(file) = self.plain.kept_image(&gone) {
                 // What stays is only disk space.
                 let _ = fs::remove_file(file);

@@ -230,6 +230,9 @@ pub struct Hit {
     pub workflow: Workflow,
     /// Between 0 and 1; comparable within one search only.
     pub score: f64,
+    /// The words of the question that its name, description, docstring or parameters have, in
+    /// the question's order. None if only the meaning is alike.
+    pub matched: Vec<String>,
 }
 
 /// One creation of a name, now or in the past.

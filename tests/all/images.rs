@@ -1,13 +1,16 @@
 //! Runtime images: real packages, what is refused, and what runs on which.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use repertoire::id::ImageName;
+use repertoire::id::{ImageName, TenantId};
 use repertoire::images::{Image, Wheel};
 use repertoire::replay::Replay;
 use repertoire::run::Run;
-use repertoire::{Code, Result};
-use repertoire_tests::{Bench, Member, bench_with, build_dir, wheel, wheel_of};
+use repertoire::{Code, Result, Runtime, RuntimeOptions};
+use repertoire_tests::{
+    Bench, Member, TenantOrNew, bench_with, build_dir, cache_dir, component, wheel, wheel_of,
+};
 use serde_json::{Value, json};
 
 /// A bench that keeps images in a directory.
@@ -198,6 +201,136 @@ async fn a_tenant_has_its_image_and_each_run_its_own_memory() {
     }
     // What a package has bound of `random` is seeded by the run all the same.
     assert!(chances[0] == chances[1] && chances[0] != chances[2], "{chances:?}");
+}
+
+#[tokio::test]
+async fn a_workflows_image_then_its_tenants_then_the_usual_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let tenant = |name: &str| TenantId::new(name).unwrap();
+    let bench = bench_with(|b| {
+        b.images(dir.path())
+            .image(name("usual"))
+            .tenant_image(tenant("own"), name("theirs"))
+            .tenant_image(tenant("plain"), None)
+    })
+    .await;
+    for image in ["usual", "theirs", "asked"] {
+        let says = format!("said = '{image}'\n");
+        let package = wheel(&format!("chosen_{image}"), &[("chosen.py", &says)]);
+        build(&bench, image, vec![package]).await.unwrap();
+    }
+    let source = "try:\n    from chosen import said\nexcept ImportError:\n    said = None\n\
+                  def run() -> str | None:\n    return said\n";
+    for (id, expected) in
+        [("own", json!("theirs")), ("plain", Value::Null), ("other", json!("usual"))]
+    {
+        let tenant = bench.engine.tenant_or_new(id).await.unwrap();
+        tenant.add_workflow("ask_nothing", source, "").await.unwrap();
+        tenant.add_workflow("ask", on("asked", source), "").await.unwrap();
+        let run = tenant.invocation("ask_nothing").run().await.unwrap();
+        assert_eq!(value(&run), expected, "{id}");
+        let run = tenant.invocation("ask").run().await.unwrap();
+        assert_eq!(value(&run), json!("asked"), "{id}");
+        // Agent code begins as workflows do that ask for nothing.
+        let agent = "try:\n    from chosen import said\nexcept ImportError:\n    said = None\nsaid";
+        assert_eq!(value(&tenant.session().run(agent).await.unwrap()), expected, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn as_many_images_stay_in_memory_as_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench_with(|b| b.images(dir.path()).images_in_memory(2)).await;
+    let (tenant, engine) = (&bench.tenant, &bench.engine);
+    let images = ["one", "two", "three", "four"];
+    for image in images {
+        let says = format!("said = '{image}'\n");
+        build(&bench, image, vec![wheel(&format!("kept_{image}"), &[("kept.py", &says)])])
+            .await
+            .unwrap();
+        let source = on(image, "import kept\ndef run() -> str:\n    return kept.said\n");
+        tenant.add_workflow(image, source, "").await.unwrap();
+    }
+    for _ in 0..2 {
+        for image in images {
+            assert_eq!(value(&tenant.invocation(image).run().await.unwrap()), json!(image));
+        }
+        assert_eq!(engine.images_in_memory(), 2);
+    }
+    // One with a session on it stays, whoever else is asked for.
+    let mut sessions = Vec::new();
+    for image in images {
+        let mut session = tenant.session().image(name(image));
+        session.run("import kept").await.unwrap();
+        sessions.push(session);
+    }
+    assert_eq!(engine.images_in_memory(), 4);
+    for (session, image) in sessions.iter_mut().zip(images) {
+        assert_eq!(value(&session.run("kept.said").await.unwrap()), json!(image));
+    }
+    drop(sessions);
+    tenant.invocation("one").run().await.unwrap();
+    assert_eq!(engine.images_in_memory(), 2);
+    engine.remove_image("one").await.unwrap();
+    assert_eq!(engine.images_in_memory(), 1);
+}
+
+/// What stands by for an image has room of its own, which goes when the image does.
+#[tokio::test]
+async fn an_image_that_is_gone_leaves_no_room() {
+    let options = RuntimeOptions {
+        max_instances: 4,
+        standby: 1,
+        ..RuntimeOptions::new(component()).cache(cache_dir())
+    };
+    let runtime = Arc::new(Runtime::load(options).await.unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench_with(|b| b.runtime(runtime).images(dir.path()).images_in_memory(1)).await;
+    for image in ["one", "two"] {
+        let says = format!("said = '{image}'\n");
+        let package = wheel(&format!("room_{image}"), &[("room.py", &says)]);
+        build(&bench, image, vec![package]).await.unwrap();
+    }
+    let fit = async || {
+        let mut sessions = Vec::new();
+        loop {
+            let mut session = bench.tenant.session();
+            let run = session.run("1").await.unwrap();
+            match run.outcome.failure() {
+                None => sessions.push(session),
+                Some(failure) => {
+                    assert_eq!(failure.code, Code::Busy, "{failure:?}");
+                    return sessions.len();
+                }
+            }
+        }
+    };
+    // Those of `max_instances`, and for one that stands by twice that. The background makes some and
+    // takes others apart, so that for a moment there may be fewer; there are never more.
+    let until_all_fit = async || {
+        for _ in 0..1_000 {
+            let count = fit().await;
+            assert!(count <= 6, "{count} instances fit");
+            if count == 6 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("{} instances fit", fit().await);
+    };
+    until_all_fit().await;
+    for _ in 0..4 {
+        for image in ["one", "two"] {
+            let mut session = bench.tenant.session().image(name(image));
+            assert_eq!(value(&session.run("import room\nroom.said").await.unwrap()), json!(image));
+        }
+    }
+    for image in ["one", "two"] {
+        bench.engine.remove_image(image).await.unwrap();
+    }
+    // What takes the last one apart may still be at it.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    until_all_fit().await;
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ mod examples;
 #[cfg(feature = "full")]
 mod format;
 mod hostile;
+mod image_figures;
 mod images;
 mod input;
 mod isolation;
@@ -37,6 +38,8 @@ mod limits;
 mod mcp;
 mod nesting;
 mod replay;
+#[cfg(feature = "full")]
+mod search_quality;
 mod seeds;
 #[cfg(feature = "full")]
 mod runtime_docs;

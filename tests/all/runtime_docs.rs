@@ -84,6 +84,19 @@ fn the_worked_example() {
         assert_eq!(text(&output.stdout), "1\n", "{output:?}");
     }
 
+    // A tenant has its own, whatever the others have.
+    let settings = home.path().join("repertoire.toml");
+    fs::write(&settings, "[tenants.acme]\nimage = \"reports\"\n").unwrap();
+    let created = run(home.path(), &["tenants", "create", "acme"]);
+    assert!(created.status.success(), "{created:?}");
+    let own = run(home.path(), &["--tenant", "acme", "exec", "cell.py"]);
+    assert_eq!(text(&own.stdout), "1\n", "{own:?}");
+    let other = run(home.path(), &["exec", "cell.py"]);
+    assert!(text(&other.stderr).contains("the runtime image 'reports' has it"), "{other:?}");
+    let listed = text(&run(home.path(), &["config"]).stdout);
+    assert!(listed.contains("tenants.acme.image"), "{listed}");
+    fs::remove_file(settings).unwrap();
+
     for (wrong, says) in [
         (&["-r", "pyyaml>=6"][..], "PACKAGE==VERSION"),
         (&["--requirement=--index-url==x"], "PACKAGE==VERSION"),

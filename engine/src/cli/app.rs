@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::sandbox::{DEFAULT_MAX_INSTANCES, Runtime, RuntimeOptions};
 use crate::storage::lance::LanceStorage;
 use crate::tools::secrets::SecretMap;
-use crate::tools::{Registry, ToolOptions};
+use crate::tools::{AtOnce, Registry, ToolOptions};
 use crate::{Engine, Tenant};
 
 /// Linear memory of an instance that has done nothing yet, in bytes, rounded down.
@@ -77,9 +77,13 @@ impl App {
             .limits(settings.limits())
             .artifacts(settings.artifacts())
             .grants(settings.grants()?)
-            .images(settings.images()?);
+            .images(settings.images()?)
+            .images_in_memory(settings.images_in_memory());
         if let Some(image) = settings.image()? {
             engine = engine.image(image);
+        }
+        for (tenant, image) in settings.tenant_images()? {
+            engine = engine.tenant_image(tenant, image);
         }
         engine.build().await
     }
@@ -110,6 +114,7 @@ impl App {
             search_path: self.settings.search_path(),
             scratch: self.settings.temp_dir().to_owned(),
             variables: variables.iter().cloned().collect(),
+            processes: AtOnce::new(self.settings.processes()),
             secrets: Arc::new(secrets.with_variables(SECRET_PREFIX, pairs)?),
             ..ToolOptions::default()
         })

@@ -15,7 +15,7 @@ struct Listing<'a> {
 
 #[derive(Serialize)]
 struct Setting<'a> {
-    name: &'a str,
+    name: String,
     value: Option<&'a Value>,
     from: Option<String>,
 }
@@ -40,7 +40,7 @@ pub(super) fn show(settings: &Settings, output: &Output) -> Result<Exit> {
             Some((value, origin)) => (value.to_string(), origin.to_string()),
             None => ("-".to_owned(), "not set".to_owned()),
         };
-        table.row([name.to_owned(), value, from]);
+        table.row([name, value, from]);
     }
     output.print(&table.render())?;
     Ok(Exit::Done)

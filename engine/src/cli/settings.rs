@@ -18,10 +18,12 @@ use crate::artifacts::ArtifactLimits;
 use crate::error::{Error, Result};
 use crate::grants::{Decision, Grants, Rule};
 use crate::id::{ImageName, TenantId, quoted};
+use crate::images::DEFAULT_IN_MEMORY;
 use crate::limits::Limits;
 use crate::schema::nearest;
 use crate::serve::http::HttpLimits;
 use crate::storage::lance::Durability;
+use crate::tools::DEFAULT_PROCESSES;
 
 use value::Kind;
 pub(super) use value::Value;
@@ -45,7 +47,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 29] = [
+const KEYS: [Key; 31] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
@@ -55,6 +57,7 @@ const KEYS: [Key; 29] = [
     key("runtime.component", "REPERTOIRE_COMPONENT", "--component", Kind::Path),
     key("runtime.cache", "REPERTOIRE_CACHE", "--cache", Kind::Path),
     key("runtime.image", "REPERTOIRE_IMAGE", "", Kind::Text),
+    key("runtime.images_in_memory", "REPERTOIRE_IMAGES_IN_MEMORY", "", Kind::Count),
     key("embedding.model", "REPERTOIRE_MODEL", "--model", Kind::Path),
     key("embedding.onnxruntime", "REPERTOIRE_ONNXRUNTIME", "--onnxruntime", Kind::Path),
     key("limits.fuel", "REPERTOIRE_FUEL", "--fuel", Kind::Count),
@@ -64,6 +67,7 @@ const KEYS: [Key; 29] = [
     key("limits.host_calls", "REPERTOIRE_HOST_CALLS", "", Kind::Count),
     key("limits.depth", "REPERTOIRE_DEPTH", "", Kind::Count),
     key("limits.recording_bytes", "REPERTOIRE_RECORDING_BYTES", "", Kind::CountOrNone),
+    key("limits.processes", "REPERTOIRE_PROCESSES", "", Kind::Count),
     key("artifacts.quota_mib", "REPERTOIRE_ARTIFACTS_QUOTA_MIB", "", Kind::Count),
     key("artifacts.versions", "REPERTOIRE_ARTIFACTS_VERSIONS", "", Kind::Count),
     key("grants.default", "REPERTOIRE_GRANTS_DEFAULT", "", Kind::Text),
@@ -119,6 +123,8 @@ impl std::fmt::Display for Origin {
 #[derive(Debug)]
 pub(super) struct Settings {
     values: BTreeMap<&'static str, (Value, Origin)>,
+    /// The runtime images of tenants, which only a file can set.
+    images: BTreeMap<TenantId, (Value, Origin)>,
     /// Environment variables that look like settings and are none, each with the nearest.
     pub(super) unknown_variables: Vec<String>,
     search_path: Option<OsString>,
@@ -136,10 +142,14 @@ impl Settings {
         flags: &Global,
         command: CommandFlags<'_>,
     ) -> Result<Self> {
-        let mut values = defaults(environment);
+        let (mut values, mut images) = (defaults(environment), BTreeMap::new());
         if let Some(path) = file::find(&environment.current_dir) {
-            for (name, value, line) in file::read(&path)? {
+            let found = file::read(&path)?;
+            for (name, value, line) in found.settings {
                 values.insert(name, (value, Origin::File(path.clone(), line)));
+            }
+            for (tenant, image, line) in found.images {
+                images.insert(tenant, (image, Origin::File(path.clone(), line)));
             }
         }
         for key in &KEYS {
@@ -163,6 +173,7 @@ impl Settings {
         }
         let settings = Self {
             values,
+            images,
             unknown_variables: unknown_variables(environment),
             search_path: environment.variable("PATH").map(ToOwned::to_owned),
             temp_dir: environment.temp_dir.clone(),
@@ -171,12 +182,15 @@ impl Settings {
         settings.grants()?;
         settings.durability()?;
         settings.image()?;
+        settings.tenant_images()?;
         Ok(settings)
     }
 
     /// Every setting by name, and if it has a value, that and where it comes from.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, Option<&(Value, Origin)>)> {
-        KEYS.iter().map(|key| (key.name, self.values.get(key.name)))
+    pub(super) fn all(&self) -> impl Iterator<Item = (String, Option<&(Value, Origin)>)> {
+        let usual = KEYS.iter().map(|key| (key.name.to_owned(), self.values.get(key.name)));
+        let tenants = self.images.iter();
+        usual.chain(tenants.map(|(id, image)| (tenant_image(id), Some(image))))
     }
 
     /// The path that a setting names.
@@ -229,6 +243,35 @@ impl Settings {
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if it is no image's name.
     pub(super) fn image(&self) -> Result<Option<ImageName>> {
         self.text("runtime.image").map(ImageName::new).transpose()
+    }
+
+    /// How many runtime images stay in memory.
+    pub(super) fn images_in_memory(&self) -> usize {
+        usize::try_from(self.count("runtime.images_in_memory")).unwrap_or(usize::MAX)
+    }
+
+    /// How many commands run at once.
+    pub(super) fn processes(&self) -> usize {
+        usize::try_from(self.count("limits.processes")).unwrap_or(usize::MAX)
+    }
+
+    /// The runtime images of tenants that have one of their own; nothing for those that run
+    /// without packages whatever `runtime.image` is.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if one is no image's name,
+    /// naming where it was written.
+    pub(super) fn tenant_images(&self) -> Result<Vec<(TenantId, Option<ImageName>)>> {
+        let images = self.images.iter().map(|(id, (value, origin))| {
+            let name = value.to_string();
+            let image = (!name.is_empty()).then(|| ImageName::new(&name)).transpose();
+            let image = image.map_err(|error| {
+                let (name, problem) = (tenant_image(id), error.message());
+                Error::invalid_argument(format!("{origin}: {name}: {problem}"))
+            })?;
+            Ok((id.clone(), image))
+        });
+        images.collect()
     }
 
     /// Checks that everything is there that a library with search needs.
@@ -364,6 +407,11 @@ impl Settings {
     }
 }
 
+/// What the image of a tenant is called where settings are listed.
+fn tenant_image(id: &TenantId) -> String {
+    format!("tenants.{id}.image")
+}
+
 fn flag<'a>(name: &str, global: &'a Global, command: CommandFlags<'a>) -> Option<&'a OsString> {
     let CommandFlags { limits, serve } = command;
     match name {
@@ -405,6 +453,8 @@ fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)
     set("limits.host_calls", Value::Count(limits.host_calls));
     set("limits.depth", Value::Count(u64::from(limits.depth)));
     set("limits.recording_bytes", Value::Count(limits.recording_bytes));
+    set("limits.processes", Value::Count(DEFAULT_PROCESSES as u64));
+    set("runtime.images_in_memory", Value::Count(DEFAULT_IN_MEMORY as u64));
     let artifacts = ArtifactLimits::default();
     set("artifacts.quota_mib", Value::Count(artifacts.quota_bytes / MIB));
     set("artifacts.versions", Value::Count(u64::from(artifacts.versions)));
@@ -451,7 +501,7 @@ fn unknown_variables(environment: &Environment) -> Vec<String> {
         .collect()
 }
 
-fn hint<const N: usize>(name: &str, known: [&'static str; N]) -> String {
+fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default()
 }
 

@@ -126,6 +126,9 @@ pub(super) struct Workflow<'a> {
     /// In a search only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) score: Option<f64>,
+    /// Likewise: the words of the question that it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) matched: Option<&'a [String]>,
     description: &'a str,
     signature: &'a str,
     is_async: bool,
@@ -183,6 +186,7 @@ impl<'a> From<&'a Saved> for Workflow<'a> {
         Self {
             name: saved.name.as_str(),
             score: None,
+            matched: None,
             description: &saved.description,
             signature: &analysis.signature.text,
             is_async: analysis.signature.is_async,

@@ -167,6 +167,7 @@ fn found(output: &Output, hits: &[Hit]) -> Result<Exit> {
             let mut answer = wire::Workflow::from(&hit.workflow);
             // A millionth is more than a score means.
             answer.score = Some((hit.score * 1e6).round() / 1e6);
+            answer.matched = Some(&hit.matched);
             answer
         });
         output.object(&Listing { hits: hits.collect() })?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A unit vector of [`Embedder::dimensions`] numbers.
 pub type Vector = Arc<[f32]>;
@@ -28,6 +28,25 @@ pub trait Embedder: Send + Sync {
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the model cannot be loaded.
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vector>>;
+}
+
+/// The vector of something that is said in these texts: the middle of theirs.
+pub(crate) async fn embedded(embedder: &dyn Embedder, texts: Vec<String>) -> Result<Vector> {
+    let vectors = embedder.embed(texts).await?;
+    mean(&vectors).ok_or_else(|| Error::internal("the embedder returned no vector"))
+}
+
+/// The unit vector in the middle of some; `None` of none.
+pub(crate) fn mean(vectors: &[Vector]) -> Option<Vector> {
+    let (first, more) = vectors.split_first()?;
+    if more.is_empty() {
+        return Some(first.clone());
+    }
+    let mut sum = first.to_vec();
+    for vector in more {
+        sum.iter_mut().zip(vector.iter()).for_each(|(sum, number)| *sum += number);
+    }
+    Some(unit(sum))
 }
 
 /// A vector of length 1 in the direction of `numbers`; all zeros stay zeros, near to nothing.

@@ -42,6 +42,12 @@ impl Engine {
         self.0.runtimes.meant(name).await
     }
 
+    /// How many runtime images are in memory.
+    #[must_use]
+    pub fn images_in_memory(&self) -> usize {
+        self.0.runtimes.in_memory()
+    }
+
     /// Removes what a name or the first digits of a digest stand for: the name, and the image
     /// if it has no other. Recorded runs that began with it cannot be replayed any more.
     ///
@@ -61,6 +67,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Keeps so many runtime images in memory, at least one, and of others only those with a run
+    /// or a session on them; else [`DEFAULT_IN_MEMORY`](crate::images::DEFAULT_IN_MEMORY). The one
+    /// that was used least recently goes first.
+    #[must_use]
+    pub fn images_in_memory(mut self, most: usize) -> Self {
+        self.images_in_memory = most.max(1);
+        self
+    }
+
     /// Runs what names no runtime image on this one.
     #[must_use]
     pub fn image(mut self, name: ImageName) -> Self {
@@ -68,10 +83,11 @@ impl EngineBuilder {
         self
     }
 
-    /// Runs what a tenant runs, and names no runtime image, on this one.
+    /// Runs what a tenant runs, and names no runtime image, on this one; with `None` on the
+    /// plain runtime, whatever [`image`](Self::image) says.
     #[must_use]
-    pub fn tenant_image(mut self, tenant: TenantId, name: ImageName) -> Self {
-        self.tenant_images.insert(tenant, name);
+    pub fn tenant_image(mut self, tenant: TenantId, name: impl Into<Option<ImageName>>) -> Self {
+        self.tenant_images.insert(tenant, name.into());
         self
     }
 }

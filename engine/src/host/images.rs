@@ -17,9 +17,15 @@ impl images::HostWithStore<HostState> for HasSelf<HostState> {
         let call = Call::of("images.providing", &module);
         let look = async move {
             let look = move || context.images.providing(&module);
-            let found = tokio::task::spawn_blocking(look).await;
-            found
-                .map_err(|error| Error::internal("looking at images panicked").with_source(error))?
+            let found = tokio::task::spawn_blocking(look).await.unwrap_or_else(|error| {
+                Err(Error::internal("looking at images panicked").with_source(error))
+            });
+            found.inspect_err(|error| {
+                tracing::warn!(
+                    error = error.chain(),
+                    "cannot tell which runtime image has a module"
+                );
+            })
         };
         // Without an answer the import's error says less, and is the same error.
         Ok(blocking(&mut caller, call, look).await?.unwrap_or_default())

@@ -125,6 +125,7 @@ impl workflows::HostWithStore<HostState> for HasSelf<HostState> {
                 .map(|hit| workflows::Hit {
                     workflow: wire_workflow(&hit.workflow),
                     score: rounded(hit.score),
+                    matched: hit.matched.clone(),
                 })
                 .collect())
         };

@@ -17,6 +17,11 @@ pub(crate) use store::Images;
 /// The most bytes that the wheels of an image may have.
 pub const MAX_WHEELS: usize = 64 << 20;
 
+/// How many images stay in memory, unless said otherwise. Each takes what its packages do, some
+/// tens of MiB, and what its idle instances keep for the next run; the next
+/// run on one that is gone loads it again from the cache.
+pub const DEFAULT_IN_MEMORY: usize = 8;
+
 /// A wheel: a package as Python's indexes have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wheel {

@@ -8,10 +8,11 @@
 //!
 //! A folder appears whole or not at all, and is never changed.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,31 @@ const SHOWN: usize = 3;
 
 /// The images of a directory; none if there is no directory.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Images(Option<Arc<Path>>);
+pub(crate) struct Images(Option<Arc<Directory>>);
+
+#[derive(Debug)]
+struct Directory {
+    root: PathBuf,
+    /// What was read of manifests, by digest: a run may ask for all, and none ever changes.
+    known: Mutex<HashMap<String, Image>>,
+}
+
+impl Directory {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Image>> {
+        // Every change leaves whole entries.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The image with that digest, which is there; without its names.
+    fn image(&self, digest: &str) -> Result<Image> {
+        if let Some(image) = self.known().get(digest) {
+            return Ok(image.clone());
+        }
+        let image = read(&self.root, digest)?;
+        self.known().insert(digest.to_owned(), image.clone());
+        Ok(image)
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct Manifest {
@@ -56,11 +81,12 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
 
 impl Images {
     pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
-        Self(Some(directory.into().into()))
+        let known = Mutex::default();
+        Self(Some(Arc::new(Directory { root: directory.into(), known })))
     }
 
     fn root(&self) -> Result<&Path> {
-        self.0.as_deref().ok_or_else(|| {
+        self.0.as_deref().map(|directory| directory.root.as_path()).ok_or_else(|| {
             Error::unavailable(
                 "this engine keeps no runtime images: give its builder a directory with `images`",
             )
@@ -69,13 +95,14 @@ impl Images {
 
     /// All images, those with names first, by name.
     pub(crate) fn list(&self) -> Result<Vec<Image>> {
-        let Some(root) = &self.0 else { return Ok(Vec::new()) };
-        let mut images = Vec::new();
-        for name in entries(root)? {
-            if is_digest(&name) {
-                images.push(read(root, &name)?);
-            }
-        }
+        let Some(directory) = &self.0 else { return Ok(Vec::new()) };
+        let root = &directory.root;
+        let mut digests = entries(root)?;
+        digests.retain(|name| is_digest(name));
+        // Of what is gone nothing is known any more.
+        directory.known().retain(|digest, _| digests.contains(digest));
+        let images = digests.iter().map(|digest| directory.image(digest));
+        let mut images: Vec<_> = images.collect::<Result<_>>()?;
         for name in entries(&root.join("names"))? {
             let Ok(name) = ImageName::new(&name) else { continue };
             let digest = self.pointed(&name)?;
@@ -106,8 +133,8 @@ impl Images {
     /// The image with that digest, likewise.
     pub(crate) fn get(&self, digest: &str) -> Result<Option<Image>> {
         match &self.0 {
-            Some(root) if is_digest(digest) && root.join(digest).exists() => {
-                read(root, digest).map(Some)
+            Some(directory) if is_digest(digest) && directory.root.join(digest).exists() => {
+                directory.image(digest).map(Some)
             }
             _ => Ok(None),
         }
@@ -285,5 +312,56 @@ fn stored(image: &Image) -> Manifest {
         format: FORMAT,
         requirements: image.requirements.clone(),
         packages: image.packages.iter().map(package).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved(images: &Images, name: &str, file: &str) -> Image {
+        let wheel = Wheel { file: file.to_owned(), bytes: file.as_bytes().to_vec() };
+        let sha256 = sha256_hex(&wheel.bytes);
+        let package = Package {
+            name: file.to_owned(),
+            version: "1.0".to_owned(),
+            modules: vec![file.to_owned()],
+            without: Vec::new(),
+        };
+        let name = ImageName::new(name).unwrap();
+        let image = Image {
+            digest: super::super::digest([sha256.as_str()]),
+            names: vec![name.clone()],
+            requirements: Vec::new(),
+            packages: vec![Installed { file: file.to_owned(), sha256, package }],
+        };
+        images.save(&image, &name, &[wheel]).unwrap();
+        image
+    }
+
+    #[test]
+    fn a_manifest_is_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let images = Images::new(dir.path());
+        let (a, b) = (saved(&images, "a", "first"), saved(&images, "b", "second"));
+        assert_eq!(images.list().unwrap(), [a.clone(), b.clone()]);
+        for image in [&a, &b] {
+            let manifest = dir.path().join(&image.digest).join("manifest.json");
+            fs::write(manifest, "damaged").unwrap();
+        }
+        assert_eq!(images.list().unwrap(), [a.clone(), b.clone()]);
+        assert_eq!(images.providing("second").unwrap(), ["b"]);
+        assert!(Images::new(dir.path()).list().is_err(), "the control");
+
+        // What another process does is seen all the same: names, and what is there.
+        let other = dir.path().join("names/c");
+        fs::write(&other, &a.digest).unwrap();
+        assert_eq!(images.list().unwrap()[0].names.len(), 2);
+        fs::remove_file(&other).unwrap();
+        fs::remove_file(dir.path().join("names/b")).unwrap();
+        fs::remove_dir_all(dir.path().join(&b.digest)).unwrap();
+        assert_eq!(images.list().unwrap(), [a]);
+        assert_eq!(images.get(&b.digest).unwrap(), None);
+        assert_eq!(images.providing("second").unwrap(), Vec::<String>::new());
     }
 }

@@ -1,7 +1,8 @@
 //! Reading Arrow's columns row by row, without ever indexing.
 
 use arrow_array::{
-    Array, Float32Array, LargeBinaryArray, LargeStringArray, RecordBatch, StringArray, UInt64Array,
+    Array, FixedSizeListArray, Float32Array, LargeBinaryArray, LargeStringArray, RecordBatch,
+    StringArray, UInt64Array,
 };
 
 use crate::error::{Error, Result};
@@ -52,10 +53,12 @@ impl<'a> Row<'a> {
         self.number(column).map(Some)
     }
 
-    pub(crate) fn real(&self, column: &str) -> Result<f32> {
-        match self.column(column)?.downcast_ref::<Float32Array>() {
-            Some(numbers) => Ok(numbers.value(self.at)),
-            None => Err(unexpected(column, "a number")),
+    pub(crate) fn vector(&self, column: &str) -> Result<Vec<f32>> {
+        let list = self.column(column)?.downcast_ref::<FixedSizeListArray>();
+        let numbers = list.map(|list| list.value(self.at));
+        match numbers.as_ref().and_then(|numbers| numbers.as_any().downcast_ref::<Float32Array>()) {
+            Some(numbers) => Ok(numbers.values().to_vec()),
+            None => Err(unexpected(column, "a vector")),
         }
     }
 

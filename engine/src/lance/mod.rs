@@ -32,7 +32,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 pub(crate) use self::durable::create_dir;
-pub(crate) use self::table::{Table, column, equal, nearest_of, rows_of};
+pub(crate) use self::table::{Table, column, equal, rows_of};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 

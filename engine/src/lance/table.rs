@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use lancedb::database::CreateTableMode;
 use lancedb::expr::{DfExpr, col, lit};
-use lancedb::query::{ExecutableQuery, Query, VectorQuery};
+use lancedb::query::{ExecutableQuery, Query};
 use tokio::sync::{Mutex, OnceCell};
 
 use super::durable::Synced;
@@ -69,12 +69,6 @@ type Found = BoxFuture<'static, lancedb::Result<Vec<RecordBatch>>>;
 
 /// What a query finds. Boxed, as in [`guarded`]: it holds expressions.
 pub(crate) fn rows_of(query: Query) -> Found {
-    async move { query.execute().await?.try_collect().await }.boxed()
-}
-
-/// What a search by vector finds. Not one generic function with [`rows_of`]: its
-/// callers would have to prove that their query can be sent, seconds of rustc's each.
-pub(crate) fn nearest_of(query: VectorQuery) -> Found {
     async move { query.execute().await?.try_collect().await }.boxed()
 }
 

@@ -4,24 +4,23 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use lancedb::DistanceType;
 use lancedb::expr::{col, is_in, lit};
 use lancedb::query::{QueryBase, Select};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use super::schema::{self, COLUMNS, CREATION, Created, INVOKES, NAME, VECTOR, VERSION};
+use super::searched::Searched;
 use super::{Library, changed, taken};
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::embed::Vector;
 use crate::error::{Error, Result};
 use crate::id::{VersionId, WorkflowName};
 use crate::lance::columns::rows;
-use crate::lance::{Database, Table, equal, nearest_of, rows_of};
-use crate::search::Candidate;
-use crate::workflow::{Graph, Version, Workflow};
-
-/// The column that LanceDB adds to the answer of a vector search.
-const DISTANCE: &str = "_distance";
+use crate::lance::{Database, Table, equal, rows_of};
+use crate::search::{Found, Question};
+use crate::workflow::{Graph, Hit, Version, Workflow};
 
 /// A megabyte or two of them.
 pub(super) const ROWS_PER_FILE: usize = 1024;
@@ -29,12 +28,17 @@ pub(super) const ROWS_PER_FILE: usize = 1024;
 /// How many workflows are kept in memory: those that are run again and again.
 const REMEMBERED: usize = 64;
 
+/// How many workflows are read at once to be indexed: some megabytes, and some milliseconds'
+/// work between two looks at what else there is to do.
+const INDEXED_AT_ONCE: usize = 512;
+
 /// One tenant's workflows, in LanceDB.
 pub struct LanceLibrary {
     workflows: Arc<Table>,
     history: Arc<Table>,
     dimensions: usize,
     remembered: Mutex<Remembered>,
+    searched: Arc<RwLock<Searched>>,
 }
 
 /// What was read lately. A query takes longer than a short run; whether the
@@ -68,6 +72,7 @@ impl LanceLibrary {
             history: table("history", schema::history()),
             dimensions,
             remembered: Mutex::default(),
+            searched: Arc::default(),
         })
     }
 
@@ -135,6 +140,69 @@ impl LanceLibrary {
         Ok(names)
     }
 
+    /// The workflows of these names, in any order.
+    async fn named(&self, names: &[WorkflowName], columns: &[&str]) -> Result<Vec<RecordBatch>> {
+        let names = names.iter().map(|name| lit(name.as_str())).collect();
+        let columns = Select::columns(columns);
+        self.workflows
+            .read(|query| Ok(rows_of(query.only_if_expr(is_in(col(NAME), names)).select(columns))))
+            .await
+    }
+
+    /// The search index, as of the table's newest version.
+    async fn searched(&self) -> Result<OwnedRwLockReadGuard<Searched>> {
+        let version = self.workflows.version().await?;
+        let searched = Arc::clone(&self.searched).read_owned().await;
+        if searched.version == version {
+            return Ok(searched);
+        }
+        drop(searched);
+        let mut searched = Arc::clone(&self.searched).write_owned().await;
+        if searched.version != version {
+            self.catch_up(&mut searched).await?;
+            searched.version = version;
+        }
+        Ok(searched.downgrade())
+    }
+
+    /// Indexes what there is and was not there before, and forgets what is gone.
+    async fn catch_up(&self, searched: &mut Searched) -> Result<()> {
+        let columns = Select::columns(&[NAME, CREATION]);
+        let found = self.workflows.read(|query| Ok(rows_of(query.select(columns)))).await?;
+        let now = rows(&found)
+            .map(|row| Ok((WorkflowName::new(row.text(NAME)?)?, row.number(CREATION)?)))
+            .collect::<Result<_>>()?;
+        let new = searched.retain(&now);
+        let mut columns = COLUMNS.to_vec();
+        columns.push(VECTOR);
+        for names in new.chunks(INDEXED_AT_ONCE) {
+            let found = self.named(names, &columns).await?;
+            for row in rows(&found) {
+                match schema::read(row) {
+                    Ok(created) => searched.insert(&created, &row.vector(VECTOR)?),
+                    // One that is damaged does not keep the others from being found.
+                    Err(error) => {
+                        tracing::warn!(error = error.chain(), "is not found by searching")
+                    }
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Does to the index what was just done to the table, if nothing else was done since: else the
+    /// next search reads what is new.
+    async fn follow(&self, change: impl FnOnce(&mut Searched) + Send) {
+        let Ok(mut searched) = Arc::clone(&self.searched).try_write_owned() else { return };
+        // What was written is written, whether or not this can be read.
+        let Ok(Some(version)) = self.workflows.version().await else { return };
+        if version == searched.version.unwrap_or(0) + 1 {
+            change(&mut searched);
+            searched.version = Some(version);
+        }
+    }
+
     fn check(&self, vector: &Vector) -> Result<()> {
         if vector.len() == self.dimensions {
             return Ok(());
@@ -175,7 +243,10 @@ impl Library for LanceLibrary {
             // looks again before it commits, and inserts nothing if it lost.
             return match self.workflows.insert(NAME, row).await? {
                 0 => Err(taken(name)),
-                _ => Ok(()),
+                _ => {
+                    self.follow(|searched| searched.insert(&created, vector)).await;
+                    Ok(())
+                }
             };
         };
         let old = self.created(name).await?.filter(|old| old.workflow.version == *expected);
@@ -183,7 +254,10 @@ impl Library for LanceLibrary {
         self.remember_deleted(&old, workflow.created_at).await?;
         match self.workflows.replace_if(NAME, CREATION, old.creation, row).await? {
             0 => Err(changed(name)),
-            _ => Ok(()),
+            _ => {
+                self.follow(|searched| searched.insert(&created, vector)).await;
+                Ok(())
+            }
         }
     }
 
@@ -211,19 +285,13 @@ impl Library for LanceLibrary {
         if page.as_ref().is_some_and(Vec::is_empty) {
             return Ok(Vec::new());
         }
-        let found = self
-            .workflows
-            .read(|query| {
-                let query = query.select(Select::columns(&COLUMNS));
-                Ok(rows_of(match page {
-                    None => query,
-                    Some(names) => {
-                        let names = names.iter().map(|name| lit(name.as_str())).collect();
-                        query.only_if_expr(is_in(col(NAME), names))
-                    }
-                }))
-            })
-            .await?;
+        let found = match page {
+            Some(names) => self.named(&names, &COLUMNS).await?,
+            None => {
+                let columns = Select::columns(&COLUMNS);
+                self.workflows.read(|query| Ok(rows_of(query.select(columns)))).await?
+            }
+        };
         let mut workflows = rows(&found)
             .map(|row| schema::read(row).map(|created| created.workflow))
             .collect::<Result<Vec<_>>>()?;
@@ -239,34 +307,26 @@ impl Library for LanceLibrary {
         Ok(Graph { workflows })
     }
 
-    async fn nearest(&self, query: &Vector, limit: usize) -> Result<Vec<Candidate>> {
-        self.check(query)?;
-        if limit == 0 {
+    async fn search(&self, question: &Question, limit: usize) -> Result<Vec<Hit>> {
+        self.check(&question.vector)?;
+        let (searched, question) = (self.searched().await?, question.clone());
+        // Of many, a matter of milliseconds.
+        let search = tokio::task::spawn_blocking(move || searched.index.search(&question, limit));
+        let found = search
+            .await
+            .map_err(|error| Error::internal("the search panicked").with_source(error))?;
+        if found.is_empty() {
             return Ok(Vec::new());
         }
-        let mut columns = COLUMNS.to_vec();
-        columns.push(DISTANCE);
-        // There is no index: comparing all of some thousand vectors takes less
-        // time than opening one, and is exact.
-        let found = self
-            .workflows
-            .read(|all| {
-                let nearest = all.nearest_to(query.as_ref())?;
-                Ok(nearest_of(
-                    nearest
-                        .column(VECTOR)
-                        .distance_type(DistanceType::Dot)
-                        .bypass_vector_index()
-                        .limit(limit)
-                        .select(Select::columns(&columns)),
-                ))
+        let names: Vec<_> = found.iter().map(|found| found.key.clone()).collect();
+        let mut workflows = rows(&self.named(&names, &COLUMNS).await?)
+            .map(|row| {
+                schema::read(row).map(|Created { workflow, .. }| (workflow.name.clone(), workflow))
             })
-            .await?;
-        let candidate = |row: crate::lance::columns::Row<'_>| {
-            let workflow = schema::read(row)?.workflow;
-            Ok(Candidate { workflow, similarity: 1.0 - row.real(DISTANCE)? })
-        };
-        rows(&found).map(candidate).collect()
+            .collect::<Result<HashMap<_, _>>>()?;
+        // What was deleted meanwhile is not among them.
+        let hit = |found: Found<WorkflowName>| Some(found.hit(workflows.remove(&found.key)?));
+        Ok(found.into_iter().filter_map(hit).collect())
     }
 
     async fn delete(&self, name: &WorkflowName, now: Timestamp) -> Result<bool> {
@@ -274,7 +334,11 @@ impl Library for LanceLibrary {
         self.remember_deleted(&created, now).await?;
         // This creation, not what another process may have created under the name since.
         let this = equal(NAME, name.as_str()).and(equal(CREATION, created.creation));
-        Ok(self.workflows.delete(this).await? > 0)
+        if self.workflows.delete(this).await? == 0 {
+            return Ok(false);
+        }
+        self.follow(|searched| searched.remove(name)).await;
+        Ok(true)
     }
 
     async fn history(&self, name: &WorkflowName) -> Result<Vec<Version>> {

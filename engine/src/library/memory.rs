@@ -11,8 +11,8 @@ use crate::clock::Timestamp;
 use crate::embed::Vector;
 use crate::error::Result;
 use crate::id::{VersionId, WorkflowName};
-use crate::search::{Candidate, similarity};
-use crate::workflow::{Graph, Links, Version, Workflow};
+use crate::search::{Document, Index, Question};
+use crate::workflow::{Graph, Hit, Links, Version, Workflow};
 
 /// Workflows in memory: for embedders who keep them elsewhere, and for tests.
 #[derive(Debug, Default)]
@@ -22,7 +22,8 @@ pub struct MemoryLibrary {
 
 #[derive(Debug, Default)]
 struct State {
-    live: BTreeMap<WorkflowName, (Workflow, Vector)>,
+    live: BTreeMap<WorkflowName, Workflow>,
+    index: Index<WorkflowName>,
     /// What was deleted, the oldest first.
     deleted: BTreeMap<WorkflowName, Vec<Version>>,
 }
@@ -43,7 +44,8 @@ impl MemoryLibrary {
 impl State {
     /// Puts what a name means into the history; false if it means nothing.
     fn retire(&mut self, name: &WorkflowName, now: Timestamp) -> bool {
-        let Some((workflow, _)) = self.live.remove(name) else { return false };
+        let Some(workflow) = self.live.remove(name) else { return false };
+        self.index.remove(name);
         let version = Version { workflow, deleted_at: Some(now) };
         self.deleted.entry(name.clone()).or_default().push(version);
         true
@@ -62,28 +64,29 @@ impl Library for MemoryLibrary {
         let name = &workflow.name;
         match (state.live.get(name), instead_of) {
             (Some(_), None) => return Err(taken(name)),
-            (Some((old, _)), Some(expected)) if old.version == *expected => {}
+            (Some(old), Some(expected)) if old.version == *expected => {}
             (_, Some(_)) => return Err(changed(name)),
             (None, None) => {}
         }
         state.retire(name, workflow.created_at);
-        state.live.insert(name.clone(), (workflow.clone(), vector.clone()));
+        state.index.insert(name.clone(), &Document::from(workflow), vector);
+        state.live.insert(name.clone(), workflow.clone());
         Ok(())
     }
 
     async fn get(&self, name: &WorkflowName) -> Result<Option<Workflow>> {
-        Ok(self.state().live.get(name).map(|(workflow, _)| workflow.clone()))
+        Ok(self.state().live.get(name).cloned())
     }
 
     async fn list(&self, after: Option<&WorkflowName>, limit: usize) -> Result<Vec<Workflow>> {
         let state = self.state();
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let page = state.live.range::<WorkflowName, _>((from, Bound::Unbounded)).take(limit);
-        Ok(page.map(|(_, (workflow, _))| workflow.clone()).collect())
+        Ok(page.map(|(_, workflow)| workflow.clone()).collect())
     }
 
     async fn graph(&self) -> Result<Graph> {
-        let links = |(workflow, _): &(Workflow, Vector)| Links {
+        let links = |workflow: &Workflow| Links {
             name: workflow.name.clone(),
             version: workflow.version,
             invokes: workflow.invokes.clone(),
@@ -91,19 +94,10 @@ impl Library for MemoryLibrary {
         Ok(Graph { workflows: self.state().live.values().map(links).collect() })
     }
 
-    async fn nearest(&self, query: &Vector, limit: usize) -> Result<Vec<Candidate>> {
+    async fn search(&self, question: &Question, limit: usize) -> Result<Vec<Hit>> {
         let state = self.state();
-        let mut nearest: Vec<_> = state
-            .live
-            .values()
-            .map(|(workflow, vector)| (similarity(query, vector), workflow))
-            .collect();
-        nearest.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        let candidate = |(similarity, workflow): (f32, &Workflow)| Candidate {
-            workflow: workflow.clone(),
-            similarity,
-        };
-        Ok(nearest.into_iter().take(limit).map(candidate).collect())
+        let found = state.index.search(question, limit).into_iter();
+        Ok(found.filter_map(|found| Some(found.hit(state.live.get(&found.key)?.clone()))).collect())
     }
 
     async fn delete(&self, name: &WorkflowName, now: Timestamp) -> Result<bool> {
@@ -115,7 +109,7 @@ impl Library for MemoryLibrary {
         let live = state
             .live
             .get(name)
-            .map(|(workflow, _)| Version { workflow: workflow.clone(), deleted_at: None });
+            .map(|workflow| Version { workflow: workflow.clone(), deleted_at: None });
         let deleted = state.deleted.get(name).into_iter().flatten().rev().cloned();
         Ok(live.into_iter().chain(deleted).collect())
     }

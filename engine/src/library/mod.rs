@@ -6,6 +6,8 @@ pub mod lance;
 pub mod manifest;
 pub mod memory;
 #[cfg(feature = "lancedb")]
+mod searched;
+#[cfg(feature = "lancedb")]
 mod schema;
 #[cfg(test)]
 #[cfg(feature = "lancedb")]
@@ -19,8 +21,8 @@ use crate::clock::Timestamp;
 use crate::embed::Vector;
 use crate::error::{Code, Error, Result};
 use crate::id::{VersionId, WorkflowName};
-use crate::search::Candidate;
-use crate::workflow::{Graph, Version, Workflow};
+use crate::search::Question;
+use crate::workflow::{Graph, Hit, Version, Workflow};
 
 /// The largest source, in bytes: far more than anyone writes by hand, and
 /// little enough that a thousand of them are listed in one piece.
@@ -56,8 +58,9 @@ pub trait Library: Send + Sync {
     /// Who invokes whom, by name: what is known of all workflows without reading them whole.
     async fn graph(&self) -> Result<Graph>;
 
-    /// The `limit` workflows whose vectors are nearest to `query`, in any order.
-    async fn nearest(&self, query: &Vector, limit: usize) -> Result<Vec<Candidate>>;
+    /// The `limit` workflows that answer a question best, best first, ties by name.
+    /// [`Index`](crate::search::Index) does the work.
+    async fn search(&self, question: &Question, limit: usize) -> Result<Vec<Hit>>;
 
     /// Deletes a workflow; false if there was none. It stays in the history.
     async fn delete(&self, name: &WorkflowName, now: Timestamp) -> Result<bool>;

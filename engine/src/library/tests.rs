@@ -16,6 +16,7 @@ use crate::error::{Code, Result};
 use crate::id::WorkflowName;
 use crate::json::Json;
 use crate::lance::{Database, MARKER};
+use crate::search::Question;
 use crate::workflow::{Analysis, Parameter, Pin, Raises, Signature, Uses, Warning, Workflow};
 
 const HOSTILE: &str = "O'Brien \\' `x` \"y\" 100%_ /* -- */ \n\0\u{1f600}";
@@ -54,6 +55,10 @@ fn workflow(name: &WorkflowName, text: &str, at: u64) -> Workflow {
 fn vector(seed: u64) -> Vector {
     let angle = seed as f32;
     Arc::from([angle.cos(), angle.sin() * angle.sin(), angle.sin() * angle.cos()])
+}
+
+fn question(seed: u64) -> Question {
+    Question { text: "1 x O'Brien".to_owned(), vector: vector(seed) }
 }
 
 fn open(dir: &std::path::Path) -> LanceLibrary {
@@ -133,14 +138,9 @@ async fn agree(steps: Vec<Step>) {
                 );
             }
             Step::Nearest(seed, limit) => {
-                let query = vector(seed);
-                let ours = crate::search::rank(lance.nearest(&query, limit).await.unwrap(), limit);
-                let theirs =
-                    crate::search::rank(memory.nearest(&query, limit).await.unwrap(), limit);
-                assert_eq!(ours.len(), theirs.len());
-                for (ours, theirs) in ours.iter().zip(&theirs) {
-                    assert!((ours.score - theirs.score).abs() < 1e-5);
-                }
+                let question = question(seed);
+                let ours = lance.search(&question, limit).await.unwrap();
+                assert_eq!(ours, memory.search(&question, limit).await.unwrap());
             }
             Step::Delete(at) => {
                 let now = Timestamp::from_millis(now);
@@ -176,7 +176,7 @@ async fn hostile_text_round_trips() {
         open(dir.path()).list(None, usize::MAX).await.unwrap(),
         std::slice::from_ref(&saved)
     );
-    assert_eq!(library.nearest(&vector(1), 9).await.unwrap()[0].workflow, saved);
+    assert_eq!(library.search(&question(1), 9).await.unwrap()[0].workflow, saved);
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn an_empty_library_answers() {
     for _ in 0..2 {
         assert_eq!(library.get(&name("a")).await.unwrap(), None);
         assert!(library.list(None, usize::MAX).await.unwrap().is_empty());
-        assert!(library.nearest(&vector(0), 10).await.unwrap().is_empty());
+        assert!(library.search(&question(0), 10).await.unwrap().is_empty());
         assert!(!library.delete(&name("a"), Timestamp::default()).await.unwrap());
         // The second time, the tables exist, without rows.
         library.save(&workflow(&name("b"), "", 1), &vector(0), None).await.unwrap();
@@ -339,7 +339,7 @@ async fn a_thousand_workflows() {
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
         let start = Instant::now();
-        assert_eq!(library.nearest(&vector(index * 3), 10).await.unwrap().len(), 10);
+        assert_eq!(library.search(&question(index * 3), 10).await.unwrap().len(), 10);
         search.push(start.elapsed().as_secs_f64() * 1e3);
     }
     report("get at 1,000", get);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use repertoire_host_bindings::{Workflow, WorkflowPre, guest};
-use tokio::sync::Semaphore;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
@@ -17,6 +16,7 @@ use crate::sandbox::Instance;
 use crate::sandbox::cache::{self, Entry};
 use crate::sandbox::engine::{self, DEFAULT_MAX_INSTANCES, FUEL_SLICE};
 use crate::sandbox::memory::{Image, Memories};
+use crate::sandbox::room::Room;
 use crate::sandbox::snapshot;
 use crate::sandbox::standby::{self, DEFAULT_STANDBY, Factory};
 use crate::sandbox::state::HostState;
@@ -132,8 +132,7 @@ impl Runtime {
             image: None,
         };
         let most = options.max_instances.saturating_add(standby::spare(options.standby));
-        let room = Arc::new(Semaphore::new(most as usize));
-        let factory = Factory::new(engine, instances, options.standby, room)?;
+        let factory = Factory::new(engine, instances, options.standby, Room::new(most))?;
         Ok(Self {
             factory: Arc::new(factory),
             max_instances: options.max_instances,

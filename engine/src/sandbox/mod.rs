@@ -7,6 +7,7 @@ mod engine;
 mod limiter;
 mod memory;
 mod output;
+mod room;
 mod snapshot;
 mod standby;
 mod state;
@@ -20,7 +21,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use repertoire_host_bindings::{guest, types};
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 
 use crate::budget::Budget;
@@ -47,7 +47,7 @@ pub(crate) struct Instance {
     store: Store<HostState>,
     bindings: repertoire_host_bindings::Workflow,
     /// One of the engine's, given back after the store.
-    _permit: OwnedSemaphorePermit,
+    _place: room::Place,
 }
 
 impl Instance {

@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use repertoire_host_bindings::{WorkflowPre, guest};
-use tokio::sync::Semaphore;
 
 use super::component::new_store;
 use super::engine::{MAX_MEMORY, Sandbox};
+use super::room::Room;
 use super::{HostState, Instance, Output, RunContext, Tape, bounded, trap};
 use crate::approvals::memory::MemoryApprovals;
 use crate::artifacts::{ArtifactLimits, Shelf};
@@ -74,7 +74,7 @@ pub(super) struct Factory {
     nobody: TenantId,
     target: usize,
     /// Instances that may still be made, of this runtime and of those that begin with packages.
-    room: Arc<Semaphore>,
+    room: Room,
     ready: Mutex<Vec<Instance>>,
     is_filling: AtomicBool,
     retiring: AtomicUsize,
@@ -85,7 +85,7 @@ impl Factory {
         sandbox: Sandbox,
         instances: WorkflowPre<HostState>,
         standby: u32,
-        room: Arc<Semaphore>,
+        room: Room,
     ) -> Result<Self> {
         Ok(Self {
             sandbox,
@@ -100,9 +100,8 @@ impl Factory {
     }
 
     /// The same, with room for the instances of another runtime that stand by.
-    pub(super) fn room(&self, standby: u32) -> Arc<Semaphore> {
-        self.room.add_permits(spare(standby) as usize);
-        Arc::clone(&self.room)
+    pub(super) fn room(&self, standby: u32) -> Room {
+        self.room.wider(spare(standby))
     }
 
     fn ready(&self) -> MutexGuard<'_, Vec<Instance>> {
@@ -156,7 +155,7 @@ impl Factory {
     }
 
     async fn make(&self) -> Result<Instance> {
-        let permit = Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
+        let place = self.room.enter().ok_or_else(|| {
             Error::new(Code::Busy, "all sandboxes of this engine are in use; try again later")
         })?;
         let context = idle(self.nobody.clone(), limits());
@@ -168,7 +167,7 @@ impl Factory {
         if !store.data_mut().limiter.began_with(self.sandbox.initial_bytes) {
             return Err(Error::internal("the component's memory is larger than any may be"));
         }
-        Ok(Instance { store, bindings, _permit: permit })
+        Ok(Instance { store, bindings, _place: place })
     }
 
     /// Takes an instance apart in the background: its run is over, and nobody

@@ -106,20 +106,23 @@ pub(super) struct Brief<'a> {
     description: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
+    /// The words of the question that it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched: Option<&'a [String]>,
 }
 
 impl<'a> From<&'a Saved> for Brief<'a> {
     fn from(workflow: &'a Saved) -> Self {
         let name = workflow.name.as_str();
         let signature = format!("{name}{}", workflow.analysis.signature.text);
-        Self { name, signature, description: &workflow.description, score: None }
+        Self { name, signature, description: &workflow.description, score: None, matched: None }
     }
 }
 
 impl<'a> From<&'a Hit> for Brief<'a> {
     fn from(hit: &'a Hit) -> Self {
         let score = Some((hit.score * 1e3).round() / 1e3);
-        Self { score, ..Self::from(&hit.workflow) }
+        Self { score, matched: Some(&hit.matched), ..Self::from(&hit.workflow) }
     }
 }
 

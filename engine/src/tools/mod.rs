@@ -1,5 +1,6 @@
 //! Tools: what lets a workflow act on the world outside, under the host's control.
 
+mod at_once;
 pub mod cli;
 mod function;
 mod group;
@@ -26,6 +27,7 @@ use crate::id::{RunId, TenantId, ToolName};
 use crate::json::Json;
 use crate::workflow::Parameter;
 
+pub use at_once::{AtOnce, DEFAULT_PROCESSES, DEFAULT_REQUESTS};
 pub use function::function;
 #[cfg(feature = "schemars")]
 pub use function::typed;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::at_once::{AtOnce, DEFAULT_PROCESSES, DEFAULT_REQUESTS};
 use super::secrets::{SecretMap, Secrets};
 
 /// What the tools of a folder get from the machine; nothing else of it reaches them.
@@ -19,6 +20,11 @@ pub struct ToolOptions {
     /// The host's environment, of which a command gets the variables that its
     /// file names under `pass_env`. Default: empty.
     pub variables: BTreeMap<OsString, OsString>,
+    /// How many commands run at once; calls beyond that wait. Default: [`DEFAULT_PROCESSES`], for
+    /// all tools that share these options.
+    pub processes: AtOnce,
+    /// How many requests of HTTP tools are under way at once. Default: [`DEFAULT_REQUESTS`], likewise.
+    pub requests: AtOnce,
     /// Where the secrets that tool files name are kept. Default: there are none.
     pub secrets: Arc<dyn Secrets>,
     /// How host names become addresses. Default: as the system does it.
@@ -32,6 +38,8 @@ impl Default for ToolOptions {
             search_path: None,
             scratch: PathBuf::from("/tmp"),
             variables: BTreeMap::new(),
+            processes: AtOnce::new(DEFAULT_PROCESSES),
+            requests: AtOnce::new(DEFAULT_REQUESTS),
             secrets: Arc::new(SecretMap::default()),
             #[cfg(feature = "http")]
             resolver: Arc::new(super::http::SystemResolver),

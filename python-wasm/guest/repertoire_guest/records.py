@@ -122,7 +122,7 @@ def creation(wit):
 
 
 def hit(wit):
-    return Workflow({**_workflow_fields(wit.workflow), "score": wit.score})
+    return Workflow({**_workflow_fields(wit.workflow), "score": wit.score, "matched": list(wit.matched)})
 
 
 def callable_(wit):

@@ -132,7 +132,8 @@ class Workflows(_Invoking):
         return [records.workflow(item) for item in _ask(host.list)]
 
     def search(self, query, limit=10):
-        """The workflows nearest in meaning to `query`, best first, each with a `score`."""
+        """The workflows that answer `query` best, by meaning and by words, best first: each with a
+        `score`, and the words of the query that it `matched`."""
         found = _ask(host.search, errors.text(query, "query"), errors.limit(limit, "limit"))
         return [records.hit(item) for item in found]
 

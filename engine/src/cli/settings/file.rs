@@ -10,8 +10,15 @@ use toml::de::{DeTable, DeValue};
 use super::value::{Kind, Value};
 use super::{KEYS, hint};
 use crate::error::{Error, Result};
+use crate::id::TenantId;
 
 const NAME: &str = "repertoire.toml";
+
+/// The section with a section for each tenant.
+const TENANTS: &str = "tenants";
+
+/// What can be set for one tenant.
+const IMAGE: &str = "image";
 
 /// The largest file that is read. A complete one has less than a KiB.
 const MAX_FILE: u64 = 64 << 10;
@@ -21,8 +28,16 @@ pub(super) fn find(from: &Path) -> Option<PathBuf> {
     from.ancestors().map(|directory| directory.join(NAME)).find(|path| path.exists())
 }
 
-/// What a file sets: name, value, line.
-pub(super) fn read(path: &Path) -> Result<Vec<(&'static str, Value, usize)>> {
+/// What a file sets, each with its line.
+pub(super) struct Found {
+    /// By name.
+    pub(super) settings: Vec<(&'static str, Value, usize)>,
+    /// The runtime images of tenants.
+    pub(super) images: Vec<(TenantId, Value, usize)>,
+}
+
+/// What a file sets.
+pub(super) fn read(path: &Path) -> Result<Found> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| {
         let hint = match error.kind() {
@@ -49,37 +64,79 @@ pub(super) fn read(path: &Path) -> Result<Vec<(&'static str, Value, usize)>> {
     })?;
     // An empty base if the file lies in the current directory and was named so.
     let base = path.parent().unwrap_or(Path::new(""));
-    let mut found = Vec::new();
+    let refuse = |position: usize, problem: String| {
+        Error::invalid_argument(format!("{shown}:{}: {problem}", at(position)))
+    };
+    let (mut named, mut images) = (Vec::new(), Vec::new());
     for (key, value) in document.get_ref() {
-        let name = key.get_ref().as_ref();
+        let (name, position) = (key.get_ref().as_ref(), key.span().start);
         match value.get_ref() {
             DeValue::Table(section) if is_section(name) => {
                 for (key, value) in section {
                     let name = format!("{name}.{}", key.get_ref());
-                    found.push((name, key.span().start, value));
+                    named.push((name, key.span().start, value));
                 }
             }
-            _ => found.push((name.to_owned(), key.span().start, value)),
+            _ if name == TENANTS => {
+                images = tenants(value, position, base)
+                    .map_err(|(position, problem)| refuse(position, problem))?;
+            }
+            _ => named.push((name.to_owned(), position, value)),
         }
     }
-    found
-        .into_iter()
-        .map(|(name, position, value)| {
-            let line = at(position);
-            let refuse =
-                |problem: String| Error::invalid_argument(format!("{shown}:{line}: {problem}"));
-            let key = KEYS.iter().find(|key| key.name == name).ok_or_else(|| {
-                refuse(if is_section(&name) {
-                    format!("{name} is a section: write [{name}] on a line of its own")
-                } else {
-                    format!("there is no setting {name}{}", known(&name))
-                })
-            })?;
-            let value = parse(key.kind, value, base)
-                .map_err(|problem| refuse(format!("{name}: {problem}")))?;
-            Ok((key.name, value, line))
-        })
-        .collect()
+    let settings = named.into_iter().map(|(name, position, value)| {
+        let key = KEYS.iter().find(|key| key.name == name).ok_or_else(|| {
+            let problem = if is_section(&name) {
+                format!("{name} is a section: write [{name}] on a line of its own")
+            } else {
+                format!("there is no setting {name}{}", known(&name))
+            };
+            refuse(position, problem)
+        })?;
+        let value = parse(key.kind, value, base)
+            .map_err(|problem| refuse(position, format!("{name}: {problem}")))?;
+        Ok((key.name, value, at(position)))
+    });
+    Ok(Found {
+        settings: settings.collect::<Result<_>>()?,
+        images: images.into_iter().map(|(id, value, position)| (id, value, at(position))).collect(),
+    })
+}
+
+/// What is wrong, and where.
+type Wrong = (usize, String);
+
+/// What the sections `[tenants.NAME]` say: the runtime image of each, and where.
+fn tenants(
+    value: &Spanned<DeValue<'_>>,
+    position: usize,
+    base: &Path,
+) -> Result<Vec<(TenantId, Value, usize)>, Wrong> {
+    let section =
+        |name: String| format!("{name} is a section: write [{name}] on a line of its own");
+    let DeValue::Table(tenants) = value.get_ref() else {
+        return Err((position, section(format!("{TENANTS}.NAME"))));
+    };
+    let mut images = Vec::new();
+    for (tenant, value) in tenants {
+        let (name, position) = (tenant.get_ref().as_ref(), tenant.span().start);
+        let id = TenantId::new(name).map_err(|error| (position, error.message().to_owned()))?;
+        let DeValue::Table(keys) = value.get_ref() else {
+            return Err((position, section(format!("{TENANTS}.{id}"))));
+        };
+        for (key, value) in keys {
+            let (name, position) = (format!("{TENANTS}.{id}.{}", key.get_ref()), key.span().start);
+            if key.get_ref() != IMAGE {
+                let problem =
+                    format!("there is no setting {name}; there is {TENANTS}.{id}.{IMAGE}");
+                return Err((position, problem));
+            }
+            let image = parse(Kind::Text, value, base)
+                .map_err(|problem| (position, format!("{name}: {problem}")))?;
+            images.push((id.clone(), image, position));
+        }
+    }
+    Ok(images)
 }
 
 fn is_section(name: &str) -> bool {
@@ -89,7 +146,7 @@ fn is_section(name: &str) -> bool {
 /// The nearest setting, or, where none is near, all of them.
 fn known(name: &str) -> String {
     let names = KEYS.map(|key| key.name);
-    let near = hint(name, names);
+    let near = hint(name, names.into_iter().chain([TENANTS]));
     if !near.is_empty() {
         return near;
     }

@@ -77,11 +77,27 @@ fn mistakes_name_their_line() {
         ("[limits]\nfuel = \"3\"", ":2: limits.fuel: expected a number, found a string"),
         ("[limits]\ndepth = 0", ":2: limits.depth: 0 would let nothing run; use at least 1"),
         ("limits = 3", ":1: limits is a section: write [limits] on a line of its own"),
+        ("tenants = 3", ":1: tenants.NAME is a section: write [tenants.NAME] on a line of its own"),
+        (
+            "[tenants]\nacme = \"a\"",
+            ":2: tenants.acme is a section: write [tenants.acme] on a line of its own",
+        ),
+        (
+            "[tenants.acme]\nimgae = \"a\"",
+            ":2: there is no setting tenants.acme.imgae; there is tenants.acme.image",
+        ),
+        (
+            "[tenants.acme]\nimage = 1",
+            ":2: tenants.acme.image: expected a string, found an integer",
+        ),
     ] {
         assert_eq!(refused(file), expected);
     }
     assert!(refused("a = = 1").starts_with(":1: "));
     assert!(refused("zzzzzzzz = 1").contains("there are data, tools"));
+    assert!(refused("[tenats.acme]\nimage = \"a\"").ends_with("did you mean tenants?"));
+    assert!(refused("\n[tenants.Acme]").starts_with(":2: "));
+    assert!(refused("[tenants.acme]\nimage = \"A\"").starts_with(":2: tenants.acme.image: "));
 }
 
 #[test]
@@ -92,4 +108,21 @@ fn variables_that_mean_nothing_are_named() {
         ["environment variable REPERTOIRE_FUL means nothing; did you mean REPERTOIRE_FUEL?"]
     );
     assert!(settings("", &[("REPERTOIRE_FUEL", "-1")], &[]).is_err());
+}
+
+#[test]
+fn a_tenant_has_an_image_of_its_own() {
+    let file = "[runtime]\nimage = \"usual\"\n[tenants.acme]\nimage = \"reports\"\n\
+                [tenants.plain]\nimage = \"\"\n[tenants.nothing]\n";
+    let found = settings(file, &[("REPERTOIRE_IMAGE", "variable")], &[]).unwrap();
+    assert_eq!(found.image().unwrap().unwrap().as_str(), "variable");
+    let images = found.tenant_images().unwrap();
+    let images: Vec<_> = images
+        .iter()
+        .map(|(id, image)| (id.as_str(), image.as_ref().map(ImageName::as_str)))
+        .collect();
+    assert_eq!(images, [("acme", Some("reports")), ("plain", None)]);
+    let shown = found.all().find(|(name, _)| name == "tenants.acme.image").unwrap().1.unwrap();
+    assert_eq!(shown.0, Value::Text("reports".to_owned()));
+    assert!(shown.1.to_string().ends_with("repertoire.toml:4"), "{}", shown.1);
 }

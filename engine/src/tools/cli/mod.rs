@@ -151,6 +151,7 @@ impl Tool for CliTool {
 
     async fn call(&self, callable: &str, arguments: &Json, context: &CallContext) -> Result<Json> {
         let input = argv::build(&self.spec, callable, arguments)?;
+        let _running = self.options.processes.enter(&context.tenant).await?;
         let (_scratch, directory) = match &self.spec.cwd {
             Some(cwd) => (None, cwd.clone()),
             None => {

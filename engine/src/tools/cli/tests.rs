@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::id::TenantId;
 use crate::json::Json;
 use crate::tools::secrets::{Secret, SecretMap, SecretName};
-use crate::tools::{CallContext, Registry, ToolOptions};
+use crate::tools::{AtOnce, CallContext, Registry, ToolOptions};
 
 fn options(scratch: &Path) -> ToolOptions {
     ToolOptions {
@@ -378,6 +378,32 @@ async fn many_at_once() {
         assert_eq!(call("probe.print", json!({ "text": text })).await.unwrap(), json!(text));
     });
     futures::future::join_all(calls).await;
+}
+
+/// Only so many are processes at once; the others wait, and a call that is dropped makes room.
+#[tokio::test]
+async fn processes_are_counted() {
+    let (folder, marks) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = format!(
+        "name: x\ncommand: sh\ncwd: {}\nargs: [-c, 'touch $$.mark; sleep 0.05; ls *.mark | wc -l; rm $$.mark']\n",
+        marks.path().display()
+    );
+    std::fs::write(folder.path().join("tool.yaml"), file).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let options = ToolOptions { processes: AtOnce::new(4), ..options(scratch.path()) };
+    let tools = Registry::from_folder(folder.path(), &options).unwrap();
+    let call = async || {
+        let answer = tools.call("x", "", &Json::empty_object(), &context()).await.unwrap();
+        answer.to::<String>().unwrap().trim().parse::<usize>().unwrap()
+    };
+    let counts = futures::future::join_all((0..20).map(|_| call())).await;
+    // Of four a quarter is for other tenants.
+    assert!(counts.iter().all(|count| (1..=3).contains(count)), "{counts:?}");
+    let dropped = tokio::time::timeout(Duration::from_millis(20), async {
+        futures::future::join_all((0..20).map(|_| call())).await
+    });
+    assert!(dropped.await.is_err());
+    call().await;
 }
 
 /// A parameter that is read, and statuses that mean something else than usual.

@@ -13,8 +13,11 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, Method, Request, Response, StatusCode, Url};
 
-use super::egress::{self, Egress, Who};
+use super::egress::{self, Egress, HostPattern, Who};
 use crate::error::{Code, Error, Result};
+
+/// Idle connections to one host that are kept for the next request.
+const MAX_IDLE: usize = 32;
 
 /// How host names become addresses.
 #[async_trait]
@@ -85,6 +88,8 @@ impl CheckedClient {
     /// # Errors
     /// [`Code::Unavailable`] if TLS cannot be set up: no root certificates, for example.
     pub fn new(egress: Egress, resolver: Arc<dyn Resolver>, redirects: u32) -> Result<Self> {
+        // Where callers name the host, each would leave connections behind.
+        let few = egress.rules.iter().all(|rule| matches!(rule.host, HostPattern::Exact(_)));
         let egress = Arc::new(egress);
         let checked = Checked { egress: Arc::clone(&egress), resolver };
         let client = Client::builder()
@@ -93,6 +98,7 @@ impl CheckedClient {
             .no_proxy()
             .dns_resolver(Arc::new(checked))
             .referer(false)
+            .pool_max_idle_per_host(if few { MAX_IDLE } else { 0 })
             .user_agent(concat!("repertoire/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| {

@@ -111,6 +111,7 @@ impl Tool for HttpTool {
                 self.spec.info.name
             ))
         })?;
+        let _place = self.options.requests.enter(&context.tenant).await?;
         let secrets = self.options.secrets.as_ref();
         let mut revealed = Revealed::new(self.spec.info.name.as_str(), secrets, &context.tenant);
         let outcome = match request::build(&self.spec, endpoint, arguments, &mut revealed).await {

@@ -70,6 +70,9 @@ pub(super) async fn build(
                 let url = Url::parse(&text).map_err(|error| {
                     refuse(param, &format!("is no address: {} ({error})", quoted(&text)))
                 })?;
+                if climbs(&url) {
+                    return Err(refuse(param, "has `..` behind an encoded slash in its path"));
+                }
                 address = Some(url);
             }
         }
@@ -140,6 +143,15 @@ fn body(fields: &[String], content: Option<String>, headers: &mut HeaderMap) -> 
     };
     headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static(media_type));
     Some(body)
+}
+
+/// Whether a service that decodes a path before it reads it would see another one than the
+/// rules that allow it.
+fn climbs(url: &Url) -> bool {
+    let decoded = url.path().replace("%2f", "/").replace("%2F", "/");
+    let decoded = decoded.replace("%5c", "/").replace("%5C", "/");
+    let is_dots = |part: &str| part.to_ascii_lowercase().replace("%2e", ".") == "..";
+    decoded.split('/').any(is_dots)
 }
 
 /// The address of a path below the base, which it cannot leave.

@@ -18,7 +18,7 @@ use crate::error::{Code, Error, Result};
 use crate::id::TenantId;
 use crate::json::Json;
 use crate::tools::secrets::{Secret, SecretMap, SecretName};
-use crate::tools::{CallContext, Registry, ToolOptions};
+use crate::tools::{AtOnce, CallContext, Registry, ToolOptions};
 
 /// What a server was asked, as it came: head and body.
 type Log = Arc<Mutex<Vec<String>>>;
@@ -403,4 +403,21 @@ async fn nothing_is_kept_from_one_request_to_the_next() {
     let seen = server.seen();
     assert_eq!(seen.len(), 2);
     assert!(!seen[1].to_lowercase().contains("cookie"), "{}", seen[1]);
+}
+
+/// Only so many requests are under way at once; the others wait.
+#[tokio::test]
+async fn requests_are_counted() {
+    let server = Server::start("127.0.0.1", |_| ok_json("1")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = file(&server, "endpoints: {get: {path: /x}}\n");
+    std::fs::write(folder.path().join("api.yaml"), text).unwrap();
+    let options = ToolOptions { requests: AtOnce::new(1), ..options(loopback()) };
+    let tools = Registry::from_folder(folder.path(), &options).unwrap();
+    let place = options.requests.enter(&TenantId::new("test").unwrap()).await.unwrap();
+    let waiting = call(&tools, "get", json!({}));
+    assert!(tokio::time::timeout(Duration::from_millis(100), waiting).await.is_err());
+    assert!(server.seen().is_empty());
+    drop(place);
+    assert_eq!(call(&tools, "get", json!({})).await.unwrap(), json!(1));
 }

@@ -8,7 +8,9 @@ use rmcp::service::{Peer, RoleClient, ServiceError};
 use serde_json::Value;
 
 use crate::id::ToolName;
+use crate::json::Json;
 use crate::tools::parameters::{self, shown};
+use crate::tools::secrets::Scrubber;
 use crate::tools::spec::mcp::McpSpec;
 use crate::tools::{Callable, ToolInfo};
 
@@ -36,8 +38,13 @@ pub(super) struct Entry {
     pub(super) wrapped: bool,
 }
 
-/// Asks a server what it has.
-pub(super) async fn read(spec: &McpSpec, peer: &Peer<RoleClient>) -> Result<Catalog, ServiceError> {
+/// Asks a server what it has. What its tools say of themselves is scrubbed: of what
+/// the server was started with.
+pub(super) async fn read(
+    spec: &McpSpec,
+    peer: &Peer<RoleClient>,
+    scrubber: &Scrubber,
+) -> Result<Catalog, ServiceError> {
     let (mut tools, mut cursor, mut more) = (Vec::new(), None, true);
     for _ in 0..MAX_PAGES {
         let page = PaginatedRequestParams::default().with_cursor(cursor.take());
@@ -54,10 +61,10 @@ pub(super) async fn read(spec: &McpSpec, peer: &Peer<RoleClient>) -> Result<Cata
         tracing::warn!(tool = %name, "the MCP server has more than {MAX_TOOLS} tools; the rest is left out");
     }
     tools.truncate(MAX_TOOLS);
-    Ok(catalog(spec, tools))
+    Ok(catalog(spec, tools, scrubber))
 }
 
-fn catalog(spec: &McpSpec, tools: Vec<Tool>) -> Catalog {
+fn catalog(spec: &McpSpec, tools: Vec<Tool>, scrubber: &Scrubber) -> Catalog {
     let (mut callables, mut entries) = (Vec::new(), BTreeMap::new());
     for tool in tools {
         let wanted =
@@ -65,7 +72,7 @@ fn catalog(spec: &McpSpec, tools: Vec<Tool>) -> Catalog {
         if !wanted {
             continue;
         }
-        let callable = match callable(&tool) {
+        let callable = match callable(&tool, scrubber) {
             Ok(callable) if !entries.contains_key(&callable.name) => callable,
             refused => {
                 let why = refused.err().unwrap_or("another has its name");
@@ -84,7 +91,7 @@ fn catalog(spec: &McpSpec, tools: Vec<Tool>) -> Catalog {
 }
 
 /// A server's tool as callers see it.
-fn callable(tool: &Tool) -> Result<Callable, &'static str> {
+fn callable(tool: &Tool, scrubber: &Scrubber) -> Result<Callable, &'static str> {
     let mut name: String = tool
         .name
         .chars()
@@ -99,10 +106,13 @@ fn callable(tool: &Tool) -> Result<Callable, &'static str> {
         ToolName::new(&name).map_err(|_| "its name cannot be one in Python")?;
     }
     let description = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
+    let schema = scrubber.json(Json::from(Value::Object((*tool.input_schema).clone())));
+    let schema: JsonObject = schema.to().map_err(|_| "its schema is not one of an object")?;
     Ok(Callable {
         name,
-        description: shown(description),
-        parameters: parameters::of(&tool.input_schema)?,
+        // Before it is cut: half a secret would not be found.
+        description: shown(&scrubber.text(description)),
+        parameters: parameters::of(&schema)?,
     })
 }
 

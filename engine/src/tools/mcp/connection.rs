@@ -108,7 +108,7 @@ impl Connection {
         };
         // A list is asked for when the server says that it has changed, and then it is to be new.
         service.peer().set_response_cache_config(ClientCacheConfig::disabled()).await;
-        let catalog = catalog::read(spec, service.peer()).await;
+        let catalog = catalog::read(spec, service.peer(), &scrubber).await;
         let catalog = catalog.map_err(|error| {
             refused(spec, &scrubber, &format!("it does not say what it has: {error}"))
         })?;
@@ -146,7 +146,7 @@ impl Connection {
         if self.service.service().changed.swap(false, Ordering::AcqRel) {
             let read = tokio::time::timeout(
                 self.spec.start_timeout,
-                catalog::read(&self.spec, self.service.peer()),
+                catalog::read(&self.spec, self.service.peer(), &self.scrubber),
             );
             match read.await {
                 Ok(Ok(new)) => *catalog = Arc::new(new),

@@ -197,6 +197,17 @@ async fn a_server_gets_what_its_file_says_and_ends_with_its_group() {
 }
 
 #[tokio::test]
+async fn what_a_server_says_of_itself_has_no_secret() {
+    let tools = probe("env: {LEAKED: {secret: TOKEN}}\n", &[]);
+    let info = info(&tools).await;
+    let leaky = info.callable("leaky").unwrap();
+    assert_eq!(leaky.description, "Uses [secret TOKEN]");
+    let parameter = &leaky.parameters[0];
+    assert_eq!(parameter.description, "not [secret TOKEN]");
+    assert!(!format!("{info:?}").contains("canary"), "{info:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_dies_is_started_again() {
     let tools = probe("", &[]);
     let first = where_it_is("a", &tools).await["pid"].clone();

@@ -4,17 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Registry;
-use crate::embed::{Embedder, Vector};
+use crate::embed::{Embedder, Vector, embedded, mean};
 use crate::error::{Error, Result};
-use crate::search::{MAX_HITS, MAX_QUERY, similarity};
+use crate::search::{Document, Index, MAX_HITS, MAX_QUERY, Question, spoken};
 use crate::tools::{CallContext, ToolInfo};
 
 /// The most texts whose vectors are kept: those of hundreds of servers.
 const MAX_KEPT: usize = 16 * 1024;
-
-/// How much more a tool is like a question that names it, or one of its tags or
-/// callables. As much as two texts of one topic differ from two of two.
-const NAMED: f32 = 0.25;
 
 /// By model and text.
 #[derive(Default)]
@@ -46,8 +42,8 @@ impl Vectors {
 }
 
 impl Registry {
-    /// The tools that come nearest in meaning to a question, best first: each by
-    /// what itself or one of its callables says, whichever is nearer. An empty
+    /// The tools that answer a question best, by meaning and by words as workflows are found, best
+    /// first: each by what itself or one of its callables says, whichever fits better. An empty
     /// question is answered with all, by name.
     ///
     /// # Errors
@@ -71,63 +67,41 @@ impl Registry {
         if query.trim().is_empty() || tools.is_empty() || limit == 0 {
             return Ok(tools.into_iter().take(limit).collect());
         }
-        let (mut texts, mut owners) = (Vec::new(), Vec::new());
-        for (owner, info) in tools.iter().enumerate() {
-            for text in texts_of(info) {
-                texts.push(text);
-                owners.push(owner);
+        let documents: Vec<_> = tools.iter().flat_map(|info| documents_of(info)).collect();
+        let texts: Vec<_> = documents.iter().map(|(_, document)| document.texts()).collect();
+        let mut vectors = self.0.vectors.of(&texts.concat(), embedder).await?.into_iter();
+        let mut index = Index::default();
+        for ((key, document), texts) in documents.iter().zip(&texts) {
+            let vectors: Vec<_> = vectors.by_ref().take(texts.len()).collect();
+            if let Some(vector) = mean(&vectors) {
+                index.insert(*key, document, &vector);
             }
         }
-        let vectors = self.0.vectors.of(&texts, embedder).await?;
-        let question = embedder.embed(vec![query.to_owned()]).await?;
-        let Some(question) = question.first() else {
-            return Err(Error::internal("the embedder answered no vector for the question"));
-        };
-        let words: HashSet<String> = words(query).collect();
-        let mut scores: Vec<f32> = tools.iter().map(|_| f32::MIN).collect();
-        for (vector, owner) in vectors.iter().zip(owners) {
-            if let Some(score) = scores.get_mut(owner) {
-                *score = score.max(similarity(question, vector));
-            }
-        }
-        let mut found: Vec<_> = scores
-            .into_iter()
-            .zip(tools)
-            .map(|(score, info)| {
-                (if is_named(&info, &words) { score + NAMED } else { score }, info)
-            })
-            .collect();
-        // Stable, so equals stay in the order of their names.
-        found.sort_by(|a, b| b.0.total_cmp(&a.0));
-        Ok(found.into_iter().take(limit).map(|(_, info)| info).collect())
+        let vector = embedded(embedder, vec![query.to_owned()]).await?;
+        let found = index.search(&Question { text: query.to_owned(), vector }, index.len());
+        // A tool is as good as its best part, which comes first.
+        let mut seen = HashSet::new();
+        let names = found.iter().map(|found| found.key.0).filter(|name| seen.insert(*name));
+        Ok(names
+            .filter_map(|name| tools.iter().find(|info| info.name.as_str() == name).cloned())
+            .take(limit)
+            .collect())
     }
 }
 
-/// What a tool is found by: one text for itself, and one for each callable.
-fn texts_of(info: &ToolInfo) -> Vec<String> {
-    let spoken = |name: &str| name.replace('_', " ");
-    let joined = |parts: &[&str]| {
-        let parts: Vec<_> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
-        parts.join(". ")
-    };
+/// What a tool is found by: itself, and each of its callables, by the names of both.
+fn documents_of(info: &ToolInfo) -> Vec<((&str, &str), Document)> {
     let name = spoken(info.name.as_str());
-    let mut texts = vec![joined(&[&name, &info.description, &info.tags.join(", ")])];
+    let tool = Document { name: name.clone(), details: info.tags.join(" "), ..Document::default() };
+    let itself = info.callable("").map_or(&[][..], |callable| &callable.parameters);
+    let mut documents =
+        vec![((info.name.as_str(), ""), tool.described(&info.description).with_parameters(itself))];
     for callable in info.callables.iter().filter(|callable| !callable.name.is_empty()) {
-        texts.push(joined(&[&format!("{name} {}", spoken(&callable.name)), &callable.description]));
+        let document =
+            Document { name: format!("{name} {}", spoken(&callable.name)), ..Document::default() };
+        let document =
+            document.described(&callable.description).with_parameters(&callable.parameters);
+        documents.push(((info.name.as_str(), callable.name.as_str()), document));
     }
-    texts
-}
-
-fn is_named(info: &ToolInfo, words: &HashSet<String>) -> bool {
-    let callables = info.callables.iter().map(|callable| callable.name.as_str());
-    let own = [info.name.as_str()].into_iter().chain(info.tags.iter().map(String::as_str));
-    own.chain(callables)
-        .filter(|name| !name.is_empty())
-        .any(|name| words.contains(&name.to_lowercase()))
-}
-
-/// Identifiers are whole words here: `get_page` is asked for as such.
-fn words(text: &str) -> impl Iterator<Item = String> {
-    let split = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    split.filter(|word| !word.is_empty()).map(str::to_lowercase)
+    documents
 }

@@ -166,8 +166,8 @@ async fn search_ranks_by_meaning_and_keeps_its_vectors() {
     assert_eq!(names("is it warm in the city", 1).await, ["weather"]);
     assert_eq!(names("http", 10).await, ["curl", "sort", "weather"]);
     assert_eq!(names("sort these lines", 2).await, ["sort", "curl"]);
-    // Three tools once, and three questions.
-    assert_eq!(words.0.load(std::sync::atomic::Ordering::Relaxed), 6);
+    // Three tools once, each with and without its name, and three questions.
+    assert_eq!(words.0.load(std::sync::atomic::Ordering::Relaxed), 9);
     assert_eq!(names(" ", 2).await, ["curl", "sort"]);
     assert_eq!(names("http", 0).await, Vec::<String>::new());
     assert!(tools.search(&"x".repeat(MAX_QUERY + 1), 1, &words, &context()).await.is_err());

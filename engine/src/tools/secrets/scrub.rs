@@ -23,6 +23,9 @@ pub struct Scrubber {
     begins: Option<Box<[bool; 256]>>,
 }
 
+/// The shortest line of a secret that is taken out by itself: shorter ones are other texts, too.
+const MIN_LINE: usize = 16;
+
 struct Pattern {
     bytes: Vec<u8>,
     /// Hexadecimal digits have two cases.
@@ -45,9 +48,21 @@ impl Scrubber {
                 patterns.push(Pattern { bytes, any_case });
             }
         };
-        // JSON within JSON, as a string that holds a document.
+        // JSON within JSON, as a string that holds a document; some writers escape more than others.
         let escaped = serde_json::Value::from(text).to_string();
-        add(escaped.get(1..escaped.len() - 1).unwrap_or_default().into(), false);
+        let escaped = escaped.get(1..escaped.len() - 1).unwrap_or_default();
+        for escaped in [escaped.to_owned(), escaped.replace('/', "\\/")] {
+            let ascii = ascii_only(&escaped).into_bytes();
+            add(escaped.into_bytes(), false);
+            add(ascii, true);
+        }
+        // A key of several lines is shown, and logged, line by line; what frames it is no secret.
+        if text.contains('\n') {
+            let lines = text.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE);
+            for line in lines.filter(|line| !line.starts_with("-----")) {
+                add(line.into(), false);
+            }
+        }
         add(text.bytes().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(), true);
         for offset in 0..3 {
             let inner = base64_within(text.as_bytes(), offset);
@@ -202,6 +217,20 @@ impl Pattern {
         }
         Some(at)
     }
+}
+
+/// As writers do that keep to ASCII: `é` is `\u00e9`.
+fn ascii_only(text: &str) -> String {
+    let mut ascii = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            let units = &mut [0; 2];
+            ascii.extend(c.encode_utf16(units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    ascii
 }
 
 fn percent(digits: &[u8]) -> Option<u8> {

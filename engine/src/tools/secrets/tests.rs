@@ -60,6 +60,33 @@ fn every_form_is_found() {
 }
 
 #[test]
+fn json_is_escaped_in_several_ways() {
+    let scrubber = scrubber("pass/word \u{e9}\u{1f511}");
+    for form in [
+        "pass/word é🔑",
+        r"pass\/word é🔑",
+        r"pass/word \u00e9\ud83d\udd11",
+        r"pass\/word \u00E9\uD83D\uDD11",
+    ] {
+        assert_eq!(scrubber.text(&format!("<{form}>")), "<[secret KEY]>", "{form}");
+    }
+}
+
+/// As a key in PEM is, of which a log shows one line after the other.
+#[test]
+fn a_secret_of_several_lines_is_found_line_by_line() {
+    let lines = ["MIIEvQIBADANBgkqhkiG9w0B", "AQEFAASCBKcwggSjAgEAAoIB"];
+    let key = format!("-----BEGIN KEY-----\n{}\nx\n-----END KEY-----", lines.join("\n"));
+    let scrubber = scrubber(&key);
+    assert_eq!(scrubber.text(&key), "[secret KEY]");
+    for line in lines {
+        assert_eq!(scrubber.text(&format!("  {line}\r")), "  [secret KEY]\r");
+    }
+    let elsewhere = "-----BEGIN KEY-----\nx";
+    assert_eq!(scrubber.text(elsewhere), elsewhere);
+}
+
+#[test]
 fn what_is_scrubbed_stays_json() {
     let scrubber = scrubber(CANARY);
     let json = Json::from_value(&serde_json::json!({

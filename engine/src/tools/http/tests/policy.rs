@@ -153,6 +153,12 @@ async fn hosts_and_paths_match_as_a_whole() {
             );
             let path = get(&tools, &format!("http://{host}:{port}/v2/x")).await.unwrap_err();
             assert_eq!(path.code(), Code::Denied);
+            // What a service makes of it that decodes first is `/v2/x`.
+            for climb in ["..%2fv2/x", "a%2F..%2f..%2fv2/x", "%2e%2E%5cv2/x", "..%5Cv2/x"] {
+                let url = format!("http://{host}:{port}/v1/{climb}");
+                let error = get(&tools, &url).await.unwrap_err();
+                assert_eq!(error.code(), Code::InvalidArgument, "{url}: {error}");
+            }
         }
         for host in ["evilexample.test", "example.test.evil.test", "x.a.example.test.evil.test"] {
             let error = get(&tools, &format!("http://{host}:{port}/v1/x")).await.unwrap_err();
@@ -163,6 +169,23 @@ async fn hosts_and_paths_match_as_a_whole() {
     let tools = registry_with(&any(rules), names()).unwrap();
     let error = get(&tools, "http://example.test/").await.unwrap_err();
     assert!(error.message().contains("http: true"), "{error}");
+}
+
+/// A secret is for one host: where callers name the host, they would name their own.
+#[test]
+fn a_secret_has_one_host() {
+    for rest in [
+        "auth: {bearer: {secret: TOKEN}}",
+        "auth: {basic: {user: me, password: {secret: PASSWORD}}}",
+        "headers: {X-Key: {secret: TOKEN}}",
+        "query: {key: {secret: TOKEN}}",
+    ] {
+        let file = format!("{}{rest}\n", any("  - {host: '*'}\n"));
+        let error = registry_with(&file, Names::new(&[])).expect_err(rest);
+        assert!(error.chain().contains("give base_url"), "{rest}: {}", error.chain());
+    }
+    let plain = format!("{}headers: {{X-Key: open}}\n", any("  - {host: '*'}\n"));
+    assert!(registry_with(&plain, Names::new(&[])).is_ok());
 }
 
 /// The name's server answers one address when it is checked, and another one later.

@@ -59,6 +59,20 @@ pub(in crate::tools::spec) fn tool(source: &Source<'_>, file: HttpFile) -> Resul
     for rule in file.egress.unwrap_or_default() {
         egress.rules.push(rule_of(source, rule)?);
     }
+    let headers =
+        texts(source, file.headers, |name| HeaderName::from_bytes(name.as_bytes()).is_ok())?;
+    let query = texts(source, file.query, |name| !name.is_empty())?;
+    let auth = file.auth.map(|auth| auth_of(source, at, auth)).transpose()?;
+    let sends_secret = headers.iter().chain(&query).map(|(_, text)| text).any(is_secret)
+        || match &auth {
+            None => false,
+            Some(Auth::Bearer(token)) => is_secret(token),
+            Some(Auth::Basic { user, password }) => is_secret(user) || is_secret(password),
+        };
+    if sends_secret && base.is_none() {
+        let problem = "a secret goes to one host, and here callers say which: give base_url";
+        return Err(source.refuse(at, problem));
+    }
     let info = ToolInfo {
         name,
         description: file.description.unwrap_or_default(),
@@ -69,11 +83,9 @@ pub(in crate::tools::spec) fn tool(source: &Source<'_>, file: HttpFile) -> Resul
         info,
         file: common::file_name(source),
         base,
-        headers: texts(source, file.headers, |name| {
-            HeaderName::from_bytes(name.as_bytes()).is_ok()
-        })?,
-        query: texts(source, file.query, |name| !name.is_empty())?,
-        auth: file.auth.map(|auth| auth_of(source, at, auth)).transpose()?,
+        headers,
+        query,
+        auth,
         timeout: common::timeout(source, file.timeout)?,
         max_output: common::max_output(source, file.max_output)?,
         retries: repeats(source, file.retries, DEFAULT_RETRIES)?,
@@ -81,6 +93,10 @@ pub(in crate::tools::spec) fn tool(source: &Source<'_>, file: HttpFile) -> Resul
         egress,
         endpoints: made.endpoints,
     })
+}
+
+const fn is_secret(text: &Text) -> bool {
+    matches!(text, Text::Secret { .. })
 }
 
 #[derive(Default)]
