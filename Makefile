@@ -45,7 +45,7 @@ install: build ## Install to PREFIX (~/.local): bin/repertoire and share/reperto
 ##@ Develop
 
 .PHONY: setup
-setup: build/venv/.ready build/python.wasm build/model/model.onnx build/lib/libonnxruntime.so build/protoc/bin/protoc build/mcp-servers/.ready build/mcp-npm/.ready build/packages/.ready build/host-python/.ready build/host-node/.ready ## Fetch and build all that cargo does not: component, model, libraries, tools
+setup: build/venv/.ready build/python.wasm build/model/model.onnx build/lib/libonnxruntime.so build/protoc/bin/protoc build/mcp-servers/.ready build/mcp-npm/.ready build/schemathesis/.ready build/packages/.ready build/host-python/.ready build/host-node/.ready ## Fetch and build all that cargo does not: component, model, libraries, tools
 
 .PHONY: build
 build: setup ## Build the library and the program
@@ -141,6 +141,11 @@ build/model/model.onnx: scripts/pins/minilm.txt scripts/build_model.py | build/v
 # Under its own name, whatever its version: it is opened by path.
 build/lib/libonnxruntime.so: scripts/pins/onnxruntime.txt | build/venv/.ready
 	@$(FETCH) $< --take 'onnxruntime/capi/libonnxruntime.so.*' $@ --take onnxruntime/LICENSE build/lib/onnxruntime-LICENSE
+
+# What tries the HTTP server in the tests.
+build/schemathesis/.ready: scripts/pins/schemathesis.txt
+	@$(PYTHON) scripts/prepare.py build/schemathesis $<
+	@touch $@
 
 # MCP servers for the tests.
 build/mcp-servers/.ready: scripts/pins/mcp-servers.txt

@@ -10,18 +10,18 @@ use repertoire_tests::{build_dir, cache_dir, cli, component, repository};
 use serde_json::{Value, json};
 
 /// A data directory, and the program working on it.
-struct Home {
+pub(crate) struct Home {
     dir: tempfile::TempDir,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
     /// With nothing of this process's environment but what finds programs, and
     /// in a directory of its own, so that no settings are found by chance.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(cli());
         command
             .args(arguments)
@@ -38,7 +38,7 @@ impl Home {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Answer {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
         Answer::from(self.command(arguments).output().unwrap())
     }
 
@@ -55,7 +55,7 @@ impl Home {
         Answer::from(child.wait_with_output().unwrap())
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         let path = self.dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -64,10 +64,10 @@ impl Home {
 }
 
 #[derive(Debug)]
-struct Answer {
+pub(crate) struct Answer {
     status: Option<i32>,
-    stdout: String,
-    stderr: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl From<Output> for Answer {
@@ -82,7 +82,7 @@ impl From<Output> for Answer {
 
 impl Answer {
     /// The answer's one JSON object.
-    fn object(&self) -> Value {
+    pub(crate) fn object(&self) -> Value {
         assert_eq!(self.stdout.lines().count(), 1, "not one line: {self:?}");
         let value: Value =
             serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
@@ -91,7 +91,7 @@ impl Answer {
     }
 
     #[track_caller]
-    fn ends(self, status: i32) -> Self {
+    pub(crate) fn ends(self, status: i32) -> Self {
         assert_eq!(self.status, Some(status), "{self:?}");
         self
     }

@@ -43,6 +43,8 @@ mod search_quality;
 mod seeds;
 #[cfg(feature = "full")]
 mod runtime_docs;
+#[cfg(feature = "full")]
+mod serve;
 mod sessions;
 mod shipped;
 mod soak;

@@ -1,6 +1,7 @@
 //! What the servers answer with. These types are theirs: the engine's may
 //! change, and agents that read this must not notice.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::artifacts::{Content, Metadata};
@@ -11,7 +12,8 @@ use crate::tools::{Callable, ToolInfo};
 use crate::workflow::{Hit, Parameter, Workflow as Saved};
 
 /// A value or an error, what was printed, and what it took.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RunResult")]
 pub(super) struct Run<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) value: Option<&'a Json>,
@@ -48,7 +50,7 @@ impl<'a> From<&'a Record> for Run<'a> {
 }
 
 /// What a run used.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Usage {
     fuel: u64,
     peak_memory_bytes: u64,
@@ -69,7 +71,8 @@ impl From<&Used> for Usage {
 }
 
 /// Why there is no value.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Failure")]
 pub(super) struct Problem<'a> {
     code: &'static str,
     message: String,
@@ -98,7 +101,8 @@ impl<'a> From<&'a Failure> for Problem<'a> {
 }
 
 /// A workflow as one line of a list.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WorkflowSummary")]
 pub(super) struct Brief<'a> {
     name: &'a str,
     /// As one calls it: `fetch_json(url: str) -> dict`.
@@ -127,7 +131,7 @@ impl<'a> From<&'a Hit> for Brief<'a> {
 }
 
 /// A workflow with all that is known of it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Workflow<'a> {
     #[serde(flatten)]
     brief: Brief<'a>,
@@ -152,7 +156,7 @@ impl<'a> From<&'a Saved> for Workflow<'a> {
 }
 
 /// One way to call a tool.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Tool<'a> {
     /// `tools.curl.get`
     call: String,
@@ -198,7 +202,7 @@ pub(super) fn object_schema(parameters: &[Parameter], open: bool) -> serde_json:
 }
 
 /// What is known of an artifact without loading it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Artifact<'a> {
     name: &'a str,
     version: u64,

@@ -6,6 +6,7 @@ use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -26,7 +27,8 @@ struct Known {
 }
 
 /// What is wrong, for who runs the server; each `ok`, or why not.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Readiness")]
 struct Report {
     component: String,
     storage: String,
@@ -41,8 +43,9 @@ impl Report {
 
 const OK: &str = "ok";
 
-#[derive(Serialize)]
-struct Status<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Status<'a> {
+    /// `ok`, `ready` or `not-ready`.
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<&'a Report>,

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::limits::RETRY_AFTER_SECONDS;
@@ -21,13 +22,15 @@ pub(super) struct Problem {
     challenge: Option<HeaderValue>,
 }
 
-/// As it is sent.
-#[derive(Serialize)]
-struct Sent<'a> {
+/// Why a request was not done: RFC 9457.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Sent<'a> {
     r#type: String,
     title: &'a str,
     status: u16,
     detail: &'a str,
+    /// Stable; for programs.
     code: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<&'a Json>,

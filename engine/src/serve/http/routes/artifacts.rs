@@ -11,17 +11,21 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use futures::{StreamExt, stream};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::time::timeout;
 
 use super::super::answer::{Answer, Answered};
 use super::super::auth::{Caller, Read, Write};
 use super::super::body::{check_encoding, length, media_type, next, room, whole};
+use super::super::limits::MAX_PAGE;
+use super::super::openapi::Route;
 use super::super::problem::Problem;
 use super::super::query::{Asked, Named, page};
 use super::super::state::State;
+use super::super::tokens::Scope;
 use super::super::wire;
+use super::forms::Deleted;
 use crate::artifacts::{BINARY, Content, Filter, JSON, Metadata, PIECE, SaveOptions, TEXT, kind};
 use crate::error::{Error, Result as EngineResult};
 use crate::grants::{Decision, Target};
@@ -32,20 +36,50 @@ use crate::tenant::Tenant;
 /// Which version an answer has.
 const VERSION: HeaderName = HeaderName::from_static("repertoire-version");
 
-#[derive(Deserialize)]
+/// Names may have slashes.
+const ONE: &str = "/v1/artifacts/{*name}";
+
+pub(super) fn routes() -> [Route; 4] {
+    [
+        Route::get("/v1/artifacts", list, "listArtifacts", "List artifacts, by name")
+            .scope(Scope::Read)
+            .query::<ListQuery>()
+            .answers::<ArtifactPage<'_>>(),
+        Route::get(ONE, load, "loadArtifact", "An artifact's content")
+            .scope(Scope::Read)
+            .query::<VersionQuery>()
+            .answers_bytes(),
+        Route::put(ONE, save, "saveArtifact", "Save a new version of an artifact")
+            .scope(Scope::Write)
+            .query::<SaveQuery>()
+            .takes_bytes()
+            .answers::<Saved<'_>>(),
+        Route::delete(ONE, delete, "deleteArtifact", "Delete an artifact, or one version of it")
+            .scope(Scope::Write)
+            .query::<VersionQuery>()
+            .answers::<Deleted<'_>>(),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// How many; 50 if not given.
+    #[schemars(range(min = 1, max = MAX_PAGE))]
     limit: Option<usize>,
+    /// The `next` of the page before.
     #[serde(default)]
     after: String,
+    /// What their names begin with.
     #[serde(default)]
     prefix: String,
+    /// `json`, `text` or `binary`.
     #[serde(default)]
     kind: String,
 }
 
-#[derive(Serialize)]
-struct List<'a> {
+#[derive(Serialize, JsonSchema)]
+struct ArtifactPage<'a> {
     artifacts: Vec<wire::Artifact<'a>>,
     /// What the next page is after.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,12 +99,13 @@ pub(super) async fn list(caller: Caller<Read>, Asked(query): Asked<ListQuery>) -
         caller.tenant.decision("artifacts", found.name.as_str()) < Decision::Deny
     };
     let artifacts = found.iter().filter(is_shown).map(Into::into).collect();
-    Ok(Answer::of(&List { artifacts, next })?)
+    Ok(Answer::of(&ArtifactPage { artifacts, next })?)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VersionQuery {
+    /// Which version; else the newest, or when deleting all.
     version: Option<u64>,
 }
 
@@ -126,14 +161,22 @@ fn headers(metadata: &Metadata) -> HeaderMap {
     headers
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SaveQuery {
     /// `json`, `text` or `binary`; else it follows from the body's type.
     kind: Option<String>,
+    /// What it is.
     #[serde(default)]
     description: String,
+    /// When it is gone by itself.
     expires_in_seconds: Option<u64>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SavedArtifact")]
+struct Saved<'a> {
+    saved: wire::Artifact<'a>,
 }
 
 pub(super) async fn save(
@@ -166,7 +209,7 @@ pub(super) async fn save(
         let (bytes, _room) = whole(&headers, body, state.limits.whole_bytes(), &state).await?;
         tenant.save_artifact(&name, &content(kind, &bytes)?, options).await?
     };
-    Ok(Answer::of(&json!({"saved": wire::Artifact::from(&metadata)}))?)
+    Ok(Answer::of(&Saved { saved: (&metadata).into() })?)
 }
 
 /// What kind of content a type stands for, if nobody says.
@@ -235,5 +278,5 @@ pub(super) async fn delete(
         let name = quoted(&name);
         return Err(Error::not_found(format!("there is no artifact {name} to delete")).into());
     }
-    Ok(Answer::of(&json!({"deleted": name}))?)
+    Ok(Answer::of(&Deleted { deleted: &name })?)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -14,7 +15,8 @@ use crate::run::Run;
 use crate::workflow::{Version, Workflow};
 
 /// Limits of a run, in place of the server's, none of which it may exceed.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
+#[schemars(rename = "Limits")]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct GivenLimits {
     fuel: Option<u64>,
@@ -48,26 +50,32 @@ impl GivenLimits {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "NewWorkflow")]
 pub(super) struct Create {
+    /// A Python identifier.
     pub(super) name: String,
+    /// Python that defines `run`.
     pub(super) source: String,
+    /// What it does; the source's docstring if not given.
     #[serde(default)]
     pub(super) description: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Restore {
+    /// As the history shows it.
     pub(super) version: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Invoke {
     /// As text: numbers keep every digit.
     #[serde(default)]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     arguments: Option<Box<RawValue>>,
     #[serde(default)]
     pub(super) limits: GivenLimits,
@@ -84,36 +92,41 @@ impl Invoke {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Code {
+    /// Python; the value of its last expression is answered.
     pub(super) code: String,
     #[serde(default)]
     pub(super) limits: GivenLimits,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SessionCode {
+    /// Python; the value of its last expression is answered.
     pub(super) code: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OpenSession {
     #[serde(default)]
     pub(super) limits: GivenLimits,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Decision")]
 pub(super) struct Decide {
+    /// Which call of the run; all that wait if not given.
     #[serde(default)]
     pub(super) call: Option<u64>,
 }
 
 /// A workflow as it was at some time.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WorkflowVersion")]
 pub(super) struct Past<'a> {
     #[serde(flatten)]
     workflow: wire::Workflow<'a>,
@@ -136,7 +149,8 @@ impl<'a> From<&'a Workflow> for Past<'a> {
 }
 
 /// A line of the list of runs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RunSummary")]
 pub(super) struct BriefRun<'a> {
     run_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,7 +181,8 @@ impl<'a> From<&'a Run> for BriefRun<'a> {
 }
 
 /// What is recorded of a run.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RunRecord")]
 pub(super) struct Record<'a> {
     run: BriefRun<'a>,
     arguments: &'a Json,
@@ -180,8 +195,15 @@ impl<'a> From<&'a Run> for Record<'a> {
     }
 }
 
+/// What there is no more.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Deleted<'a> {
+    pub(super) deleted: &'a str,
+}
+
 /// A call that waits for an approval.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WaitingCall")]
 pub(super) struct Waiting<'a> {
     run_id: String,
     call: u64,

@@ -16,49 +16,45 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 
 use super::auth::{Caller, Nothing};
+use super::health::{self, Status};
+use super::openapi::{self, Route};
 use super::problem::Problem;
 use super::state::State;
-use super::{health, openapi};
 use crate::clock::Stopwatch;
 use crate::error::{Code, Error};
 
 /// All routes. Whatever is not named here needs a token, too: nobody else is told what there is.
 pub(super) fn router(state: &Arc<State>) -> Router {
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/v1/openapi.json", get(openapi::serve))
-        .route("/v1/workflows", get(workflows::list).post(workflows::create))
-        .route("/v1/workflows/{name}", get(workflows::show).delete(workflows::delete))
-        .route("/v1/workflows/{name}/history", get(workflows::history))
-        .route("/v1/workflows/{name}/restore", post(workflows::restore))
-        .route("/v1/workflows/{name}/capabilities", get(workflows::capabilities))
-        .route("/v1/workflows/{name}/invoke", post(runs::invoke))
-        .route("/v1/search", get(workflows::search))
-        .route("/v1/graph", get(workflows::graph))
-        .route("/v1/run", post(runs::run))
-        .route("/v1/sessions", post(sessions::open))
-        .route("/v1/sessions/{id}", axum::routing::delete(sessions::end))
-        .route("/v1/sessions/{id}/run", post(sessions::run))
-        .route("/v1/sessions/{id}/reset", post(sessions::reset))
-        .route("/v1/runs", get(records::list))
-        .route("/v1/runs/{id}", get(records::show))
-        .route("/v1/runs/{id}/approve", post(records::approve))
-        .route("/v1/runs/{id}/deny", post(records::deny))
-        .route("/v1/artifacts", get(artifacts::list))
-        .route(
-            "/v1/artifacts/{*name}",
-            get(artifacts::load).put(artifacts::save).delete(artifacts::delete),
-        )
-        .route("/v1/tools", get(tools::list))
-        .route("/v1/tools/search", get(tools::search))
+    all()
+        .into_iter()
+        .fold(Router::new(), |router, route| route.add_to(router))
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(state), around))
         .with_state(Arc::clone(state))
+}
+
+/// What is served, and what the document says of it.
+pub(super) fn all() -> Vec<Route> {
+    let mut all = vec![
+        Route::get("/healthz", health::healthz, "health", "Whether the process answers")
+            .open()
+            .answers::<Status<'_>>(),
+        Route::get("/readyz", health::readyz, "readiness", "Whether requests can be served")
+            .open()
+            .answers::<Status<'_>>(),
+        Route::get("/v1/openapi.json", openapi::serve, "openapi", "This document")
+            .answers::<serde_json::Map<String, serde_json::Value>>(),
+    ];
+    all.extend(workflows::routes());
+    all.extend(runs::routes());
+    all.extend(sessions::routes());
+    all.extend(records::routes());
+    all.extend(artifacts::routes());
+    all.extend(tools::routes());
+    all
 }
 
 async fn no_such_path(_: Caller<Nothing>) -> Problem {

@@ -1,27 +1,73 @@
 //! `/v1/runs`
 
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::super::answer::{Answer, Answered};
 use super::super::auth::{Admin, Caller, Read};
 use super::super::body::JsonBody;
+use super::super::limits::MAX_PAGE;
+use super::super::openapi::Route;
 use super::super::query::{Asked, Named, page};
+use super::super::tokens::Scope;
 use super::forms::{BriefRun, Decide, Record, Waiting};
 use crate::id::RunId;
 
-#[derive(Deserialize)]
+pub(super) fn routes() -> [Route; 4] {
+    [
+        Route::get(
+            "/v1/runs",
+            list,
+            "listRuns",
+            "The newest runs, and calls that wait for approval",
+        )
+        .scope(Scope::Read)
+        .query::<ListQuery>()
+        .answers::<Runs<'_>>(),
+        Route::get("/v1/runs/{id}", show, "getRun", "What is recorded of a run")
+            .scope(Scope::Read)
+            .answers::<Record<'_>>(),
+        Route::post("/v1/runs/{id}/approve", approve, "approveCall", "Let a waiting call go on")
+            .scope(Scope::Admin)
+            .takes::<Decide>()
+            .answers::<Decided<'_>>(),
+        Route::post("/v1/runs/{id}/deny", deny, "denyCall", "Refuse a waiting call")
+            .scope(Scope::Admin)
+            .takes::<Decide>()
+            .answers::<Decided<'_>>(),
+    ]
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Runs<'a> {
+    /// The newest first.
+    runs: Vec<BriefRun<'a>>,
+    /// Calls that wait for an approval.
+    waiting: Vec<Waiting<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Decided<'a> {
+    agreed: bool,
+    /// What was decided on.
+    calls: Vec<Waiting<'a>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// How many; 50 if not given.
+    #[schemars(range(min = 1, max = MAX_PAGE))]
     limit: Option<usize>,
 }
 
 pub(super) async fn list(caller: Caller<Read>, Asked(query): Asked<ListQuery>) -> Answered {
     let runs = caller.tenant.runs(page(query.limit)?).await?;
     let waiting = caller.tenant.waiting()?;
-    let runs: Vec<BriefRun<'_>> = runs.iter().map(Into::into).collect();
-    let waiting: Vec<Waiting<'_>> = waiting.iter().map(Into::into).collect();
-    Ok(Answer::of(&json!({"runs": runs, "waiting": waiting}))?)
+    Ok(Answer::of(&Runs {
+        runs: runs.iter().map(Into::into).collect(),
+        waiting: waiting.iter().map(Into::into).collect(),
+    })?)
 }
 
 pub(super) async fn show(caller: Caller<Read>, Named(id): Named) -> Answered {
@@ -47,6 +93,5 @@ pub(super) async fn deny(
 
 fn decide(caller: &Caller<Admin>, id: &str, given: &Decide, agreed: bool) -> Answered {
     let decided = caller.tenant.decide(RunId::parse(id)?, given.call, agreed)?;
-    let calls: Vec<Waiting<'_>> = decided.iter().map(Into::into).collect();
-    Ok(Answer::of(&json!({"agreed": agreed, "calls": calls}))?)
+    Ok(Answer::of(&Decided { agreed, calls: decided.iter().map(Into::into).collect() })?)
 }

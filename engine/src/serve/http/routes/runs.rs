@@ -12,13 +12,32 @@ use super::super::auth::{Caller, Owner, Run};
 use super::super::body::JsonBody;
 use super::super::events::{self, Running, channel, stream};
 use super::super::once::{KEY, once};
+use super::super::openapi::Route;
 use super::super::problem::Problem;
 use super::super::query::Named;
 use super::super::state::State;
+use super::super::tokens::Scope;
 use super::super::wire;
 use super::forms::{Code, Invoke};
 use crate::error::{Error, Result as EngineResult};
 use crate::run::{Event, Run as Record};
+
+pub(super) fn routes() -> [Route; 2] {
+    [
+        Route::post("/v1/workflows/{name}/invoke", invoke, "invokeWorkflow", "Run a workflow")
+            .scope(Scope::Run)
+            .once()
+            .takes::<Invoke>()
+            .answers::<wire::Run<'_>>()
+            .streams(),
+        Route::post("/v1/run", run, "runCode", "Run Python in a sandbox of its own")
+            .scope(Scope::Run)
+            .once()
+            .takes::<Code>()
+            .answers::<wire::Run<'_>>()
+            .streams(),
+    ]
+}
 
 /// Who is told what a run does.
 type Sink = Box<dyn Fn(Event) + Send + Sync>;

@@ -6,19 +6,57 @@ use axum::extract::State as Shared;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::super::answer::{Answer, Answered};
 use super::super::auth::{Caller, Run};
 use super::super::body::JsonBody;
 use super::super::events::{self, channel, stream};
 use super::super::once::KEY;
+use super::super::openapi::Route;
 use super::super::problem::Problem;
 use super::super::query::Named;
 use super::super::state::State;
-use super::forms::{OpenSession, SessionCode};
+use super::super::tokens::Scope;
+use super::super::wire;
+use super::forms::{Deleted, OpenSession, SessionCode};
 use super::runs::ended;
 use crate::error::Error;
+
+pub(super) fn routes() -> [Route; 4] {
+    [
+        Route::post("/v1/sessions", open, "openSession", "A sandbox that keeps its variables")
+            .scope(Scope::Run)
+            .takes::<OpenSession>()
+            .creates::<Opened<'_>>(),
+        Route::delete("/v1/sessions/{id}", end, "endSession", "End a session")
+            .scope(Scope::Run)
+            .answers::<Deleted<'_>>(),
+        Route::post("/v1/sessions/{id}/run", run, "runInSession", "Run Python in a session")
+            .scope(Scope::Run)
+            .takes::<SessionCode>()
+            .answers::<wire::Run<'_>>()
+            .streams(),
+        Route::post("/v1/sessions/{id}/reset", reset, "resetSession", "Forget its variables")
+            .scope(Scope::Run)
+            .answers::<Reset<'_>>(),
+    ]
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
+struct Opened<'a> {
+    session_id: &'a str,
+    /// It ends when it was idle for so long.
+    idle_seconds: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SessionReset")]
+struct Reset<'a> {
+    reset: &'a str,
+}
 
 pub(super) async fn open(
     caller: Caller<Run>,
@@ -28,9 +66,8 @@ pub(super) async fn open(
     let limits = body.value.limits.of(caller.tenant.limits())?;
     let session = caller.tenant.session().limits(limits);
     let id = state.sessions.open(caller.owner(), session)?;
-    let idle = state.limits.session_idle.as_secs();
-    let path = format!("/v1/sessions/{id}");
-    Ok(Answer::created(&json!({"session_id": id, "idle_seconds": idle}), &path)?)
+    let opened = Opened { session_id: &id, idle_seconds: state.limits.session_idle.as_secs() };
+    Ok(Answer::created(&opened, &format!("/v1/sessions/{id}"))?)
 }
 
 pub(super) async fn end(
@@ -39,7 +76,7 @@ pub(super) async fn end(
     Named(id): Named,
 ) -> Answered {
     state.sessions.end(&caller.owner(), &id)?;
-    Ok(Answer::of(&json!({"deleted": id}))?)
+    Ok(Answer::of(&Deleted { deleted: &id })?)
 }
 
 pub(super) async fn reset(
@@ -48,7 +85,7 @@ pub(super) async fn reset(
     Named(id): Named,
 ) -> Answered {
     state.sessions.take(&caller.owner(), &id)?.session.reset();
-    Ok(Answer::of(&json!({"reset": id}))?)
+    Ok(Answer::of(&Reset { reset: &id })?)
 }
 
 pub(super) async fn run(

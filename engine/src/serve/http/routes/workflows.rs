@@ -6,16 +6,19 @@ use std::sync::Arc;
 use axum::extract::State as Shared;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::super::answer::{Answer, Answered};
 use super::super::auth::{Caller, Read, Write};
 use super::super::body::JsonBody;
+use super::super::limits::MAX_PAGE;
 use super::super::once::once;
+use super::super::openapi::Route;
 use super::super::problem::Problem;
 use super::super::query::{Asked, Named, page};
 use super::super::state::State;
+use super::super::tokens::Scope;
 use super::super::{check_shown, shown, wire};
 use super::forms::{Create, Past, Restore};
 use crate::capabilities::{self, Manifest};
@@ -25,15 +28,66 @@ use crate::id::quoted;
 use crate::tenant::Tenant;
 use crate::workflow::{Graph, Links, Pin};
 
-#[derive(Deserialize)]
+pub(super) fn routes() -> [Route; 9] {
+    [
+        Route::get("/v1/workflows", list, "listWorkflows", "List workflows, by name")
+            .scope(Scope::Read)
+            .query::<ListQuery>()
+            .answers::<WorkflowPage<'_>>(),
+        Route::post("/v1/workflows", create, "createWorkflow", "Save a workflow")
+            .scope(Scope::Write)
+            .once()
+            .takes::<Create>()
+            .creates::<Past<'_>>(),
+        Route::get("/v1/workflows/{name}", show, "getWorkflow", "A workflow and its source")
+            .scope(Scope::Read)
+            .answers::<Past<'_>>(),
+        Route::delete("/v1/workflows/{name}", delete, "deleteWorkflow", "Delete a workflow")
+            .scope(Scope::Write)
+            .query::<DeleteQuery>()
+            .answers::<DeletedWorkflow<'_>>(),
+        Route::get("/v1/workflows/{name}/history", history, "workflowHistory", "All its versions")
+            .scope(Scope::Read)
+            .answers::<History<'_>>(),
+        Route::post(
+            "/v1/workflows/{name}/restore",
+            restore,
+            "restoreWorkflow",
+            "Put a name back to an earlier version",
+        )
+        .scope(Scope::Write)
+        .takes::<Restore>()
+        .answers::<Past<'_>>(),
+        Route::get(
+            "/v1/workflows/{name}/capabilities",
+            capabilities,
+            "workflowCapabilities",
+            "What it can reach, through whatever it invokes, and what of that is granted",
+        )
+        .scope(Scope::Read)
+        .answers::<Capabilities<'_>>(),
+        Route::get("/v1/search", search, "searchWorkflows", "Find workflows by what they do")
+            .scope(Scope::Read)
+            .query::<SearchQuery>()
+            .answers::<Found<'_>>(),
+        Route::get("/v1/graph", graph, "workflowGraph", "Which workflow invokes which")
+            .scope(Scope::Read)
+            .answers::<Drawn<'_>>(),
+    ]
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// How many; 50 if not given.
+    #[schemars(range(min = 1, max = MAX_PAGE))]
     limit: Option<usize>,
+    /// The `next` of the page before.
     after: Option<String>,
 }
 
-#[derive(Serialize)]
-struct List<'a> {
+#[derive(Serialize, JsonSchema)]
+struct WorkflowPage<'a> {
     workflows: Vec<wire::Brief<'a>>,
     /// What the next page is after.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +101,7 @@ pub(super) async fn list(caller: Caller<Read>, Asked(query): Asked<ListQuery>) -
     let has_more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| has_more).map(|last| last.name.as_str());
-    Ok(Answer::of(&List { workflows: found.iter().map(Into::into).collect(), next })?)
+    Ok(Answer::of(&WorkflowPage { workflows: found.iter().map(Into::into).collect(), next })?)
 }
 
 pub(super) async fn create(
@@ -71,11 +125,19 @@ pub(super) async fn show(caller: Caller<Read>, Named(name): Named) -> Answered {
     Ok(Answer::of(&Past::from(&workflow))?)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DeleteQuery {
+    /// Whether it stays if other workflows name it.
     #[serde(default)]
     if_unused: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct DeletedWorkflow<'a> {
+    deleted: &'a str,
+    /// Workflows that name it.
+    broken: Vec<String>,
 }
 
 pub(super) async fn delete(
@@ -95,15 +157,20 @@ pub(super) async fn delete(
         let name = quoted(&name);
         return Err(Error::not_found(format!("there is no workflow {name} to delete")).into());
     }
-    let broken: Vec<_> = deletion.broken.iter().map(ToString::to_string).collect();
-    Ok(Answer::of(&json!({"deleted": name, "broken": broken}))?)
+    let broken = deletion.broken.iter().map(ToString::to_string).collect();
+    Ok(Answer::of(&DeletedWorkflow { deleted: &name, broken })?)
+}
+
+#[derive(Serialize, JsonSchema)]
+struct History<'a> {
+    /// The newest first.
+    versions: Vec<Past<'a>>,
 }
 
 pub(super) async fn history(caller: Caller<Read>, Named(name): Named) -> Answered {
     check_shown(&caller.tenant, &name)?;
     let versions = caller.tenant.history(&name).await?;
-    let versions: Vec<Past<'_>> = versions.iter().map(Into::into).collect();
-    Ok(Answer::of(&json!({"versions": versions}))?)
+    Ok(Answer::of(&History { versions: versions.iter().map(Into::into).collect() })?)
 }
 
 pub(super) async fn restore(
@@ -117,22 +184,26 @@ pub(super) async fn restore(
     Ok(Answer::of(&Past::from(&workflow))?)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Capability")]
 struct Entry<'a> {
     name: &'a str,
     /// `allow`, `ask` or `deny`; of computed names nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<String>,
+    /// Workflows whose source names it.
     named_by: &'a BTreeSet<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Capabilities<'a> {
     workflow: &'a str,
     tools: Vec<Entry<'a>>,
     workflows: Vec<Entry<'a>>,
     artifacts: Vec<Entry<'a>>,
+    /// What is named by names that only a run knows.
     computed: Vec<Entry<'a>>,
+    /// Workflows that are named, and that there are none of.
     missing: &'a BTreeSet<String>,
 }
 
@@ -162,32 +233,49 @@ fn reached<'a>(tenant: &Tenant, manifest: &'a Manifest) -> Capabilities<'a> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchQuery {
+    /// What it should do, in words.
     pub(super) query: String,
+    /// How many; 50 if not given.
+    #[schemars(range(min = 1, max = MAX_PAGE))]
     pub(super) limit: Option<usize>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Found<'a> {
+    /// The best first.
+    workflows: Vec<wire::Brief<'a>>,
 }
 
 pub(super) async fn search(caller: Caller<Read>, Asked(asked): Asked<SearchQuery>) -> Answered {
     let hits = caller.tenant.search(&asked.query, page(asked.limit)?).await?;
-    let hits: Vec<wire::Brief<'_>> = hits.iter().map(Into::into).collect();
-    Ok(Answer::of(&json!({"workflows": hits}))?)
+    Ok(Answer::of(&Found { workflows: hits.iter().map(Into::into).collect() })?)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Graph")]
+struct Drawn<'a> {
+    workflows: Vec<Node<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "GraphNode")]
 struct Node<'a> {
     name: &'a str,
     version: String,
     invokes: Vec<Edge<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "GraphEdge")]
 struct Edge<'a> {
     name: &'a str,
     /// What the name meant when the workflow was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
+    /// `unchanged`, `changed`, `new` or `missing` since then.
     state: &'static str,
 }
 
@@ -200,7 +288,7 @@ pub(super) async fn graph(caller: Caller<Read>) -> Answered {
         version: links.version.to_string(),
         invokes: links.invokes.iter().map(|pin| edge(pin, &graph)).collect(),
     });
-    Ok(Answer::of(&json!({"workflows": nodes.collect::<Vec<_>>()}))?)
+    Ok(Answer::of(&Drawn { workflows: nodes.collect() })?)
 }
 
 fn edge<'a>(pin: &'a Pin, graph: &Graph) -> Edge<'a> {
