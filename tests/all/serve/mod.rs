@@ -4,6 +4,7 @@ mod document;
 mod hostile;
 mod process;
 mod requests;
+mod schemathesis;
 
 use std::net::SocketAddr;
 

@@ -135,8 +135,7 @@ async fn a_request_with_a_key_is_done_once() {
 #[tokio::test]
 async fn a_run_tells_what_it_does() {
     let site = with_double().await;
-    let code =
-        "import workflows\nprint('a')\nx = workflows.invoke('double', number=2)\nprint(x)\nx";
+    let code = "print('a')\nx = workflows.invoke('double', number=2)\nprint(x)\nx";
     let accept = &["accept: text/event-stream"][..];
     let reply = site.send_with("POST /v1/run", accept, &json!({"code": code})).await;
     assert_eq!(reply.header("content-type"), Some("text/event-stream"));
@@ -207,7 +206,7 @@ async fn artifacts_come_back_as_they_were_put() {
     assert_eq!(site.ask("GET /v1/artifacts/n").await.is(200), json!({"a": 1}));
     let broken = site.ask_as(token, "PUT /v1/artifacts/n", &json, b"{").await;
     broken.refuses(400, "invalid-argument");
-    let code = "import artifacts\nartifacts.load('n')";
+    let code = "artifacts.load('n')";
     let seen = site.send("POST /v1/run", &json!({"code": code})).await.is(200);
     assert_eq!(seen["value"], json!({"a": 1}));
     let listed = site.ask("GET /v1/artifacts?prefix=rep").await.is(200);

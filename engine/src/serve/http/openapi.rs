@@ -297,6 +297,10 @@ fn query_parameters(schema: Schema) -> Vec<Value> {
         |name: &str| required.as_array().is_some_and(|all| all.iter().any(|one| one == name));
     let Some(Value::Object(fields)) = schema.remove("properties") else { return Vec::new() };
     let parameter = |(name, mut schema): (String, Value)| {
+        // What is not given is left out: a parameter has no null.
+        if let Some(Value::Array(types)) = schema.get_mut("type") {
+            types.retain(|one| one != "null");
+        }
         let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
         let required = is_required(&name);
         let mut parameter =
