@@ -19,6 +19,10 @@ impl Home {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// With nothing of this process's environment but what finds programs, and
     /// in a directory of its own, so that no settings are found by chance.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

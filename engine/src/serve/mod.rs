@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod mcp;
+mod scope;
 mod wire;
 
 use crate::error::{Error, Result};

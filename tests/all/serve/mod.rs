@@ -2,6 +2,7 @@
 
 mod document;
 mod hostile;
+mod mcp;
 mod process;
 mod requests;
 mod schemathesis;

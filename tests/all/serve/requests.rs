@@ -178,7 +178,7 @@ async fn a_session_keeps_its_variables_for_its_tenant() {
     assert!(gone["error"]["message"].as_str().unwrap().contains("NameError"));
     site.send("POST /v1/sessions", &json!({})).await.is(201);
     let full = site.send("POST /v1/sessions", &json!({})).await;
-    full.refuses(503, "busy");
+    full.refuses(429, "busy");
     assert!(full.header("retry-after").is_some());
     site.ask(&format!("DELETE /v1/sessions/{session}")).await.is(200);
     site.send(&line, &json!({"code": "1"})).await.refuses(404, "not-found");

@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
+use super::super::scope::Scopes;
 use super::problem::Problem;
 use super::state::State;
 use super::tokens::{Scope, Token};
@@ -40,6 +41,8 @@ needs! {
 pub(super) struct Caller<N> {
     /// The token's tenant: the only one that the request can reach.
     pub(super) tenant: Tenant,
+    /// What else the token is for.
+    pub(super) scopes: Scopes,
     needs: PhantomData<N>,
 }
 
@@ -81,7 +84,7 @@ impl<N: Needs + Send> FromRequestParts<Arc<State>> for Caller<N> {
             Err(error) => return Err(error.into()),
         };
         state.note_use(tenant.id());
-        Ok(Self { tenant, needs: PhantomData })
+        Ok(Self { tenant, scopes: Scopes(token.scopes), needs: PhantomData })
     }
 }
 

@@ -53,6 +53,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // Checks the depth first: nothing that is nested deeper is parsed.
     let json = Json::parse(text)
         .map_err(|error| Error::invalid_argument("the body").with_source(error))?;
+    if !json.is_object() {
+        return Err(Problem::unprocessable("the body is no JSON object"));
+    }
     serde_json::from_str(json.as_str())
         .map_err(|error| Problem::unprocessable(format!("the body: {error}")))
 }

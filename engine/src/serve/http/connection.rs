@@ -54,6 +54,7 @@ pub(super) async fn serve(
             () = &mut ended => break,
             _ = tidy.tick() => {
                 state.sessions.end_idle();
+                state.mcp.tidy();
                 continue;
             }
             accepted = listener.accept() => accepted,

@@ -43,7 +43,11 @@ pub struct HttpLimits {
     pub sessions_per_tenant: usize,
     /// Live sessions of all tenants. The default is 64.
     pub sessions: usize,
-    /// How long a session may be idle. The default is 15 minutes.
+    /// MCP clients of one tenant at once. The default is 32.
+    pub mcp_clients_per_tenant: usize,
+    /// MCP clients of all tenants at once. The default is 128.
+    pub mcp_clients: usize,
+    /// How long a session may be idle, or an MCP client silent. The default is 15 minutes.
     pub session_idle: Duration,
     /// Answers that are kept for requests with an idempotency key. The default is 10,000.
     pub kept_answers: usize,
@@ -74,6 +78,8 @@ impl Default for HttpLimits {
             grace: Duration::from_secs(30),
             sessions_per_tenant: 16,
             sessions: 64,
+            mcp_clients_per_tenant: 32,
+            mcp_clients: 128,
             session_idle: Duration::from_secs(15 * 60),
             kept_answers: 10_000,
             kept_bytes: 64 * MIB,

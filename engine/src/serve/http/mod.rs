@@ -16,6 +16,7 @@ mod answer;
 mod once;
 mod events;
 mod sessions;
+mod mcp;
 mod health;
 mod routes;
 mod openapi;
@@ -71,6 +72,7 @@ impl Server {
         let router = routes::router(&self.state);
         connection::serve(router, listener, &self.state, ended).await;
         self.state.sessions.clear();
+        self.state.mcp.clear();
         self.state.flush().await
     }
 }

@@ -17,6 +17,9 @@ use super::problem::Sent;
 use super::state::State;
 use super::tokens::Scope;
 
+/// A ULID.
+const RUN_ID: &str = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$";
+
 /// Makes a type's schema.
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
@@ -271,7 +274,10 @@ fn parameters(route: &Route, schemas: &mut Schemas) -> Vec<Value> {
     });
     let mut parameters: Vec<Value> = names
         .map(|name| {
-            let schema = json!({ "type": "string", "minLength": 1 });
+            let mut schema = json!({ "type": "string", "minLength": 1 });
+            if route.path.starts_with("/v1/runs/") {
+                schema = json!({ "type": "string", "pattern": RUN_ID });
+            }
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
         })
         .collect();

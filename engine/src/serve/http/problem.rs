@@ -56,7 +56,8 @@ pub(super) const fn status(code: Code) -> StatusCode {
         Code::ToolFailed => StatusCode::BAD_GATEWAY,
         Code::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         Code::QuotaExceeded => StatusCode::INSUFFICIENT_STORAGE,
-        Code::Busy | Code::Unavailable | Code::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Busy => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable | Code::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

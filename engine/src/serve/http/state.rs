@@ -7,6 +7,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::health::Readiness;
 use super::limits::HttpLimits;
+use super::mcp::Services;
 use super::once::Kept;
 use super::sessions::Sessions;
 use super::tokens::{TokenFile, Tokens};
@@ -37,6 +38,7 @@ pub(super) struct State {
     pub(super) bodies: Arc<Semaphore>,
     pub(super) kept: Kept,
     pub(super) sessions: Sessions,
+    pub(super) mcp: Services,
     pub(super) readiness: Readiness,
     /// Whoever works holds a receiver, so that the end can wait for all.
     pub(super) phase: watch::Sender<Phase>,
@@ -52,6 +54,7 @@ impl State {
             bodies: Arc::new(Semaphore::new(limits.bodies_room().div_ceil(1 << 10))),
             kept: Kept::new(&limits),
             sessions: Sessions::new(&limits),
+            mcp: Services::new(&limits),
             readiness: Readiness::default(),
             phase: watch::Sender::new(Phase::Serving),
             used: Mutex::default(),

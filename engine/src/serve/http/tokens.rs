@@ -4,7 +4,6 @@
 //! can use none of them. A server looks whether the file was replaced at each request, so that a
 //! token that is created or revoked counts at once.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -17,9 +16,11 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use super::super::scope::Scope;
+use super::super::scope::Scopes;
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy, Timestamp};
 use crate::error::{Error, Result};
-use crate::id::{TenantId, quoted};
+use crate::id::TenantId;
 
 /// The file's name in the data directory.
 pub const FILE: &str = "tokens.json";
@@ -38,54 +39,6 @@ const MAX_TOKENS: usize = 4096;
 
 /// The longest name of a token, in bytes.
 const MAX_NAME: usize = 64;
-
-/// What a token lets its holder do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Look at everything.
-    Read,
-    /// Invoke workflows and run code.
-    Run,
-    /// Create and delete workflows and artifacts.
-    Write,
-    /// All of that, and agree to what runs ask for.
-    Admin,
-}
-
-impl Scope {
-    const ALL: [Self; 4] = [Self::Read, Self::Run, Self::Write, Self::Admin];
-
-    /// The scope's name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Run => "run",
-            Self::Write => "write",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The scope of that name.
-    ///
-    /// # Errors
-    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if there is none.
-    pub fn parse(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| {
-            let text = quoted(text);
-            Error::invalid_argument(format!(
-                "{text} is no scope; there are read, run, write, admin"
-            ))
-        })
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// What is known of a token; not the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +86,7 @@ impl Token {
     /// Whether it lets its holder do what needs that scope.
     #[must_use]
     pub fn allows(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+        Scopes(self.scopes.clone()).allow(scope)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::super::scope::Scope;
 use super::progress::Progress;
 use super::{Server, catalogue, shown, structured, wire};
 use crate::artifacts::{Content, MAX_WHOLE};
@@ -79,6 +80,20 @@ enum Artifacts {
     Delete {
         name: String,
     },
+}
+
+/// What a token has to be for if its holder is to call a tool.
+pub(super) fn scope(tool: &str, arguments: &Map<String, Value>) -> Scope {
+    match tool {
+        "search_workflows" | "get_workflow" | "list_tools" | "search_tools" => Scope::Read,
+        "create_workflow" | "delete_workflow" => Scope::Write,
+        "artifacts" => match arguments.get("action").and_then(Value::as_str) {
+            Some("list" | "load") => Scope::Read,
+            _ => Scope::Write,
+        },
+        // Workflows that are offered as tools, too.
+        _ => Scope::Run,
+    }
 }
 
 impl Server {

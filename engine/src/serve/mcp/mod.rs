@@ -11,6 +11,7 @@ mod resources;
 
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 
+use axum::http::request::Parts;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, GetPromptRequestParams,
     GetPromptResponse, GetPromptResult, Implementation, ListPromptsResult,
@@ -24,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 
 use self::progress::Progress;
+use super::scope::{Scope, Scopes};
 use super::{shown, wire};
 use crate::error::{Code, Error, Result};
 use crate::session::Session;
@@ -46,6 +48,9 @@ pub struct Server {
     listener: Arc<SyncMutex<Progress>>,
     /// Workflows that are offered as tools of their own.
     exposed: Vec<String>,
+    /// Given back when the client is gone.
+    #[expect(dead_code, reason = "held, and given back when dropped")]
+    seat: Option<Box<dyn Send + Sync>>,
 }
 
 impl Server {
@@ -58,7 +63,13 @@ impl Server {
         let session = tenant.session().on_event(move |event| {
             told.lock().unwrap_or_else(PoisonError::into_inner).tell(&event);
         });
-        Self { tenant, session: Mutex::new(session), listener, exposed }
+        Self { tenant, session: Mutex::new(session), listener, exposed, seat: None }
+    }
+
+    /// Holds what counts the client among those that there may be.
+    #[must_use]
+    pub(super) fn with_seat(self, seat: Box<dyn Send + Sync>) -> Self {
+        Self { seat: Some(seat), ..self }
     }
 
     /// Serves the client that has started this process, on standard input and output.
@@ -137,22 +148,28 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let token = context.meta.get_progress_token();
         let progress = token.map(|token| Progress::to(context.peer.clone(), token));
+        let progress = progress.unwrap_or_default();
         let arguments = request.arguments.unwrap_or_default();
+        if let Err(error) = check_scope(&context, calls::scope(&request.name, &arguments)) {
+            return Ok(calls::problem(&error).into());
+        }
         let answered = tokio::select! {
             // The dropped future stops what runs.
             () = context.ct.cancelled() => {
                 Err(Error::new(Code::Cancelled, "the client cancelled the call"))
             }
-            answered = self.answer(&request.name, arguments, progress.unwrap_or_default()) => answered,
+            answered = self.answer(&request.name, arguments, progress.clone()) => answered,
         };
+        progress.flush().await;
         Ok(answered.unwrap_or_else(|error| calls::problem(&error)).into())
     }
 
     async fn list_resources(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
+        check_scope(&context, Scope::Read).map_err(|error| protocol_error(&error))?;
         resources::list(&self.tenant).await.map_err(|error| protocol_error(&error))
     }
 
@@ -167,8 +184,9 @@ impl ServerHandler for Server {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        check_scope(&context, Scope::Read).map_err(|error| protocol_error(&error))?;
         resources::read(&self.tenant, &request.uri).await
     }
 
@@ -193,6 +211,16 @@ impl ServerHandler for Server {
         let message = PromptMessage::new_text(Role::User, PROMPT_TEXT);
         Ok(GetPromptResult::new(vec![message]).with_description(PROMPT_DESCRIPTION).into())
     }
+}
+
+/// Whether the token of the request is for that. Who has started this process needs none.
+fn check_scope(context: &RequestContext<RoleServer>, scope: Scope) -> Result<()> {
+    let Some(request) = context.extensions.get::<Parts>() else { return Ok(()) };
+    if request.extensions.get::<Scopes>().is_some_and(|scopes| scopes.allow(scope)) {
+        return Ok(());
+    }
+    let message = format!("the token does not have the scope {scope}, which this needs");
+    Err(Error::new(Code::Denied, message))
 }
 
 /// An error that the client's program gets, not its model.

@@ -1,18 +1,45 @@
 //! What clients send and are answered, beside what the servers share in `serve/wire.rs`.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::super::wire;
 use crate::approvals::Request;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result as EngineResult};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::run::Run;
 use crate::workflow::{Version, Workflow};
+
+/// What a workflow may be called.
+const NAME: &str = "^[A-Za-z_][A-Za-z0-9_]{0,63}$";
+
+/// What names a version, or the beginning of it.
+const DIGEST: &str = "^[0-9a-f]{4,64}$";
+
+/// Reads an object. To serde the fields of a struct may be a list as well, without names.
+fn by_name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<T, D::Error> {
+    struct Fields<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    json.deserialize_map(Fields(PhantomData))
+}
 
 /// Limits of a run, in place of the server's, none of which it may exceed.
 #[derive(Deserialize, Default, JsonSchema)]
@@ -28,7 +55,7 @@ pub(super) struct GivenLimits {
 }
 
 impl GivenLimits {
-    pub(super) fn of(&self, server: &Limits) -> Result<Limits> {
+    pub(super) fn of(&self, server: &Limits) -> EngineResult<Limits> {
         let within = |name: &str, given: Option<u64>, most: u64| match given {
             None => Ok(most),
             Some(given) if (1..=most).contains(&given) => Ok(given),
@@ -55,6 +82,7 @@ impl GivenLimits {
 #[schemars(rename = "NewWorkflow")]
 pub(super) struct Create {
     /// A Python identifier.
+    #[schemars(regex(pattern = NAME))]
     pub(super) name: String,
     /// Python that defines `run`.
     pub(super) source: String,
@@ -67,6 +95,7 @@ pub(super) struct Create {
 #[serde(deny_unknown_fields)]
 pub(super) struct Restore {
     /// As the history shows it.
+    #[schemars(regex(pattern = DIGEST))]
     pub(super) version: String,
 }
 
@@ -77,12 +106,12 @@ pub(super) struct Invoke {
     #[serde(default)]
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     arguments: Option<Box<RawValue>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_name")]
     pub(super) limits: GivenLimits,
 }
 
 impl Invoke {
-    pub(super) fn arguments(&self) -> Result<Json> {
+    pub(super) fn arguments(&self) -> EngineResult<Json> {
         let Some(given) = &self.arguments else { return Ok(Json::empty_object()) };
         let json = Json::parse(given.get())?;
         if json.is_object() {
@@ -97,7 +126,7 @@ impl Invoke {
 pub(super) struct Code {
     /// Python; the value of its last expression is answered.
     pub(super) code: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_name")]
     pub(super) limits: GivenLimits,
 }
 
@@ -111,7 +140,7 @@ pub(super) struct SessionCode {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OpenSession {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "by_name")]
     pub(super) limits: GivenLimits,
 }
 

@@ -16,9 +16,11 @@ use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 
 use super::auth::{Caller, Nothing};
 use super::health::{self, Status};
+use super::mcp;
 use super::openapi::{self, Route};
 use super::problem::Problem;
 use super::state::State;
@@ -30,6 +32,7 @@ pub(super) fn router(state: &Arc<State>) -> Router {
     all()
         .into_iter()
         .fold(Router::new(), |router, route| route.add_to(router))
+        .route("/mcp", any(mcp::serve))
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(state), around))

@@ -25,6 +25,7 @@ use crate::capabilities::{self, Manifest};
 use crate::error::Error;
 use crate::grants::{Decision, Target};
 use crate::id::quoted;
+use crate::search::MAX_QUERY;
 use crate::tenant::Tenant;
 use crate::workflow::{Graph, Links, Pin};
 
@@ -237,6 +238,7 @@ fn reached<'a>(tenant: &Tenant, manifest: &'a Manifest) -> Capabilities<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchQuery {
     /// What it should do, in words.
+    #[schemars(length(min = 1, max = MAX_QUERY))]
     pub(super) query: String,
     /// How many; 50 if not given.
     #[schemars(range(min = 1, max = MAX_PAGE))]
