@@ -253,6 +253,7 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Value {
     });
     let answers = json!({
         route.status.as_str(): done,
+        "431": { "description": "Its line and headers are too long to be read." },
         "default": { "$ref": "#/components/responses/problem" },
     });
     operation.insert("responses".to_owned(), answers);
