@@ -55,4 +55,6 @@ mod tool_docs;
 #[cfg(feature = "full")]
 mod tool_figures;
 mod tools;
+#[cfg(feature = "full")]
+mod tools_in_rust;
 mod versions;

@@ -13,11 +13,14 @@ use serde_json::{Value, json};
 
 /// The first YAML of a page, and the first Python behind it.
 fn example(page: &str) -> (String, String) {
+    example_number(1, page)
+}
+
+fn example_number(number: usize, page: &str) -> (String, String) {
     let text = fs::read_to_string(repository().join("docs").join(page)).unwrap();
     let block = |language: &str| -> String {
-        let begin = format!("```{language}\n");
-        let (_, rest) =
-            text.split_once(&begin).unwrap_or_else(|| panic!("{page} has no {language}"));
+        let rest = text.split(&format!("```{language}\n")).nth(number);
+        let rest = rest.unwrap_or_else(|| panic!("{page} has no {language} number {number}"));
         rest.split_once("```").unwrap().0.to_owned()
     };
     (block("yaml"), block("python"))
@@ -25,17 +28,19 @@ fn example(page: &str) -> (String, String) {
 
 /// The value of each line of an example, of which comments are no part.
 async fn run(yaml: &str, python: &str) -> Vec<Value> {
+    run_with(("SHOP_TOKEN", "canary-token-1"), yaml, python).await
+}
+
+async fn run_with((name, secret): (&str, &str), yaml: &str, python: &str) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("example.yaml"), yaml).unwrap();
     let path = std::env::var_os("PATH").unwrap();
     let servers = repository().join("build/mcp-servers/bin");
     let path = std::env::join_paths([servers].into_iter().chain(std::env::split_paths(&path)));
-    let secret = Secret::new("canary-token-1").unwrap();
+    let secret = Secret::new(secret).unwrap();
     let options = ToolOptions {
         search_path: Some(path.unwrap()),
-        secrets: Arc::new(
-            SecretMap::default().with(SecretName::new("SHOP_TOKEN").unwrap(), secret),
-        ),
+        secrets: Arc::new(SecretMap::default().with(SecretName::new(name).unwrap(), secret)),
         ..ToolOptions::default()
     };
     let tools = Registry::from_folder(folder.path(), &options).unwrap();
@@ -69,6 +74,20 @@ async fn a_server() {
     assert!(values[0].to_string().contains("-3.5h"), "{values:?}");
     let names: Vec<_> = values[1].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, ["convert_time", "get_current_time"]);
+}
+
+#[tokio::test]
+async fn a_server_over_http() {
+    let site = crate::serve::Site::new().await;
+    let source =
+        "def run(number: int) -> int:\n    \"\"\"Double a number.\"\"\"\n    return number * 2\n";
+    site.tenant.add_workflow("double", source, "").await.unwrap();
+    let (yaml, python) = example_number(2, "tools/mcp.md");
+    let yaml = yaml.replace("8787", &site.address.port().to_string());
+    let values = run_with(("COLLEAGUES_TOKEN", &site.token), &yaml, &python).await;
+    assert_eq!(values[0]["workflows"][0]["name"], "double", "{values:?}");
+    assert_eq!(values[1]["value"], 8, "{values:?}");
+    assert!(!format!("{values:?}").contains(&site.token));
 }
 
 /// Answers each request with what it was.

@@ -23,12 +23,12 @@ use tokio::task::JoinHandle;
 pub(crate) struct Site {
     pub(crate) engine: Engine,
     pub(crate) tenant: Tenant,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     data: tempfile::TempDir,
     end: Option<oneshot::Sender<()>>,
     ended: JoinHandle<repertoire::Result<()>>,
     /// Of `acme`, for everything.
-    token: String,
+    pub(crate) token: String,
 }
 
 /// What a server answered.

@@ -49,6 +49,9 @@ pub(super) async fn build(
                 if matches!(text.as_str(), "" | "." | "..") {
                     return Err(refuse(param, "is no name within a path"));
                 }
+                if climbs(&text) {
+                    return Err(refuse(param, "has `..` between slashes"));
+                }
                 path = path.replace(&format!("{{{}}}", param.wire), &encoded(&text));
             }
             Place::Query => {
@@ -70,7 +73,7 @@ pub(super) async fn build(
                 let url = Url::parse(&text).map_err(|error| {
                     refuse(param, &format!("is no address: {} ({error})", quoted(&text)))
                 })?;
-                if climbs(&url) {
+                if climbs(&as_a_service_may_read(&url)) {
                     return Err(refuse(param, "has `..` behind an encoded slash in its path"));
                 }
                 address = Some(url);
@@ -145,13 +148,16 @@ fn body(fields: &[String], content: Option<String>, headers: &mut HeaderMap) -> 
     Some(body)
 }
 
-/// Whether a service that decodes a path before it reads it would see another one than the
-/// rules that allow it.
-fn climbs(url: &Url) -> bool {
-    let decoded = url.path().replace("%2f", "/").replace("%2F", "/");
-    let decoded = decoded.replace("%5c", "/").replace("%5C", "/");
-    let is_dots = |part: &str| part.to_ascii_lowercase().replace("%2e", ".") == "..";
-    decoded.split('/').any(is_dots)
+/// A path as a service sees it that decodes it before it reads it.
+fn as_a_service_may_read(url: &Url) -> String {
+    let path = url.path().to_ascii_lowercase();
+    path.replace("%2f", "/").replace("%5c", "/").replace("%2e", ".").replace("%3b", ";")
+}
+
+/// Whether a path leads to another one than the rules that allow it. Some services pass over
+/// what a `;` begins.
+fn climbs(path: &str) -> bool {
+    path.split(['/', '\\']).any(|part| part.split(';').next() == Some(".."))
 }
 
 /// The address of a path below the base, which it cannot leave.

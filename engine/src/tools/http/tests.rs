@@ -209,6 +209,10 @@ async fn arguments_cannot_leave_their_place() {
         ("..", "v"),
         (".", "v"),
         ("", "v"),
+        ("a/../../admin", "v"),
+        ("a\\..\\admin", "v"),
+        ("..;/admin", "v"),
+        ("../", "v"),
         ("a", "v\r\nX-Admin: 1\r\n\r\nGET /x HTTP/1.1"),
         ("a", "v\n"),
         ("a", "v\0"),
@@ -219,7 +223,10 @@ async fn arguments_cannot_leave_their_place() {
     assert_eq!(server.seen(), Vec::<String>::new());
     // The control; and what is encoded stays what it is.
     call(&tools, "get", json!({"id": "%2e%2e", "tag": "v"})).await.unwrap();
-    assert!(server.seen()[0].starts_with("GET /v1/%252e%252e/x HTTP"), "{:?}", server.seen());
+    call(&tools, "get", json!({"id": "a/b..c", "tag": "v"})).await.unwrap();
+    let seen = server.seen();
+    assert!(seen[0].starts_with("GET /v1/%252e%252e/x HTTP"), "{seen:?}");
+    assert!(seen[1].starts_with("GET /v1/a%2Fb..c/x HTTP"), "{seen:?}");
 }
 
 #[tokio::test]
