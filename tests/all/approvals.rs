@@ -116,6 +116,8 @@ await asyncio.gather(one(1), one(2), tools.test.typed.call_async(x=3))";
     let decide = async {
         let found = waiting(&bench.tenant, 2).await;
         assert_ne!(found[0].call, found[1].call);
+        let error = bench.tenant.decide(found[0].run, None, true).unwrap_err();
+        assert_eq!(error.code(), Code::Conflict, "{error}");
         for request in found {
             let agreed = request.arguments.as_str().contains('2');
             bench.tenant.decide(request.run, Some(request.call), agreed).unwrap();
@@ -123,6 +125,17 @@ await asyncio.gather(one(1), one(2), tools.test.typed.call_async(x=3))";
     };
     let (run, ()) = tokio::join!(session.run(code), decide);
     assert_eq!(value(&run.unwrap()), json!(["denied", {"x": 2}, 3]));
+}
+
+/// Nobody agrees to what nobody reads.
+#[tokio::test]
+async fn what_is_too_large_to_be_shown_is_denied() {
+    let bench = bench().await;
+    let code = "tools.test.echo(x='a' * 100_000)";
+    let run = bench.tenant.session().run(code).await.unwrap();
+    let failure = run.value().unwrap_err();
+    assert!(failure.message.contains("save them as an artifact"), "{}", failure.message);
+    assert_eq!(bench.seen.started(), 0);
 }
 
 /// Who asks and goes on working has no time for nothing: what waits stops no clock then.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::id::RunId;
 use crate::json::Json;
 
-/// The most bytes of arguments that a request shows.
+/// The most bytes of arguments that a call may have if somebody is to agree to it: they have to be read.
 pub(crate) const MAX_SHOWN: usize = 64 << 10;
 
 /// A call that waits.
@@ -26,7 +26,7 @@ pub struct Request {
     pub call: u64,
     /// `tools.curl.get`, `workflows.fetch_json`
     pub target: String,
-    /// What it would be called with; an object. What is too large to be shown is replaced by a note.
+    /// What it would be called with; an object.
     pub arguments: Json,
     /// Since when.
     pub since: Timestamp,

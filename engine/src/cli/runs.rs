@@ -55,6 +55,9 @@ struct Listing<'a> {
     runs: Vec<wire::Run<'a>>,
 }
 
+/// Characters of a waiting call's arguments that a list shows.
+const SHOWN: usize = 500;
+
 /// A call that waits for an approval.
 #[derive(Serialize)]
 struct Waiting<'a> {
@@ -84,8 +87,14 @@ fn approvals(output: &Output, waiting: &[Request]) -> Result<()> {
         let Request { run, call, target, arguments, until, .. } = request;
         let heading = output.paint(Style::Heading, "waits for approval");
         output.print(&format!("{run}  {heading} until {until}, call {call}\n"))?;
-        let arguments = text::shortened(arguments.as_str(), 500);
-        output.print_foreign(&text::indented(&format!("{target} {arguments}"), 4))?;
+        let shown = text::shortened(arguments.as_str(), SHOWN);
+        output.print_foreign(&text::indented(&format!("{target} {shown}"), 4))?;
+        if shown != arguments.as_str() {
+            output.note(&format!(
+                "that is not all: `runs list --json` has all {} bytes",
+                arguments.len()
+            ));
+        }
     }
     Ok(())
 }

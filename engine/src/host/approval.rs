@@ -33,16 +33,23 @@ impl Drop for Open<'_> {
 /// [`Code::Denied`] if somebody does not, or nobody answers in time; [`Code::Busy`] if as many
 /// calls wait as may.
 pub(super) async fn ask(context: &RunContext, target: &Target<'_>, arguments: &Json) -> Result<()> {
+    if arguments.len() > MAX_SHOWN {
+        return Err(Error::new(
+            Code::Denied,
+            format!(
+                "{} needs an approval, and its arguments have {} bytes: nobody can agree to more than {MAX_SHOWN}, \
+                 which is what is shown; save them as an artifact and pass its name",
+                quoted(&target.to_string()),
+                arguments.len()
+            ),
+        ));
+    }
     let patience = context.grants.patience().saturating_sub(context.budget.paused());
     let (since, call) = (SystemClock.now(), context.budget.usage().host_calls);
     let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
     let until = Timestamp::from_millis(since.as_millis().saturating_add(millis));
     let shown = quoted(&target.to_string());
-    let arguments = if arguments.len() <= MAX_SHOWN {
-        arguments.clone()
-    } else {
-        serde_json::json!({ "too_large_to_show": arguments.len() }).into()
-    };
+    let arguments = arguments.clone();
     let request =
         Request { run: context.run, call, target: target.to_string(), arguments, since, until };
     let waiting = context.slot.wait()?;

@@ -61,17 +61,29 @@ impl Tenant {
         self.invoker.approvals.waiting()
     }
 
-    /// Agrees to what a run waits for, or does not; all its calls that wait,
-    /// unless one is named. Answers what was decided.
+    /// Agrees to what a run waits for, or does not. If several of its calls wait, one
+    /// has to be named to be agreed to; all are refused at once. Answers what was decided.
     ///
     /// # Errors
-    /// [`Code::NotFound`] if it waits for nothing.
+    /// [`Code::NotFound`] if it waits for nothing, [`Code::Conflict`] if several calls wait and none
+    /// is named.
     pub fn decide(&self, run: RunId, call: Option<u64>, agreed: bool) -> Result<Vec<Request>> {
         let mut decided = self.waiting()?;
         decided
             .retain(|request| request.run == run && call.is_none_or(|call| call == request.call));
         if decided.is_empty() {
             return Err(Error::not_found(format!("run {run} waits for no approval")));
+        }
+        // Whoever agrees has seen a call; another may have come since.
+        if agreed && decided.len() > 1 {
+            let calls: Vec<_> = decided.iter().map(|request| request.call.to_string()).collect();
+            let calls = calls.join(", ");
+            return Err(Error::new(
+                Code::Conflict,
+                format!(
+                    "run {run} has several calls that wait ({calls}): name the one that you mean"
+                ),
+            ));
         }
         for request in &decided {
             self.invoker.approvals.decide(run, request.call, agreed)?;
