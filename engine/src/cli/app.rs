@@ -85,7 +85,16 @@ impl App {
         for (tenant, image) in settings.tenant_images()? {
             engine = engine.tenant_image(tenant, image);
         }
-        engine.build().await
+        let engine = engine.build().await?;
+        for (tenant, grants) in settings.tenant_grants()? {
+            engine.grants(&tenant).set(grants);
+        }
+        if settings.has_tenants() {
+            for unknown in settings.unknown_tenants(&engine.tenants().await?) {
+                tracing::warn!("{unknown}");
+            }
+        }
+        Ok(engine)
     }
 
     /// The Python component, compiled first if no cache has it.

@@ -5,6 +5,7 @@
 
 mod file;
 mod serve;
+mod tenants;
 mod value;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::serve::http::HttpLimits;
 use crate::storage::lance::Durability;
 use crate::tools::DEFAULT_PROCESSES;
 
+use tenants::Tenants;
 use value::Kind;
 pub(super) use value::Value;
 
@@ -92,6 +94,9 @@ pub(super) struct CommandFlags<'a> {
     pub(super) serve: Option<&'a Serve>,
 }
 
+/// Values by the names of their settings.
+type Values = BTreeMap<&'static str, (Value, Origin)>;
+
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -122,9 +127,8 @@ impl std::fmt::Display for Origin {
 /// All settings, each with where it comes from.
 #[derive(Debug)]
 pub(super) struct Settings {
-    values: BTreeMap<&'static str, (Value, Origin)>,
-    /// The runtime images of tenants, which only a file can set.
-    images: BTreeMap<TenantId, (Value, Origin)>,
+    values: Values,
+    tenants: Tenants,
     /// Environment variables that look like settings and are none, each with the nearest.
     pub(super) unknown_variables: Vec<String>,
     search_path: Option<OsString>,
@@ -142,14 +146,15 @@ impl Settings {
         flags: &Global,
         command: CommandFlags<'_>,
     ) -> Result<Self> {
-        let (mut values, mut images) = (defaults(environment), BTreeMap::new());
+        let (mut values, mut tenants) = (defaults(environment), Tenants::new());
         if let Some(path) = file::find(&environment.current_dir) {
             let found = file::read(&path)?;
             for (name, value, line) in found.settings {
                 values.insert(name, (value, Origin::File(path.clone(), line)));
             }
-            for (tenant, image, line) in found.images {
-                images.insert(tenant, (image, Origin::File(path.clone(), line)));
+            for (tenant, name, value, line) in found.tenants {
+                let own = tenants.entry(tenant).or_default();
+                own.insert(name, (value, Origin::File(path.clone(), line)));
             }
         }
         for key in &KEYS {
@@ -173,7 +178,7 @@ impl Settings {
         }
         let settings = Self {
             values,
-            images,
+            tenants,
             unknown_variables: unknown_variables(environment),
             search_path: environment.variable("PATH").map(ToOwned::to_owned),
             temp_dir: environment.temp_dir.clone(),
@@ -183,14 +188,14 @@ impl Settings {
         settings.durability()?;
         settings.image()?;
         settings.tenant_images()?;
+        settings.tenant_grants()?;
         Ok(settings)
     }
 
     /// Every setting by name, and if it has a value, that and where it comes from.
     pub(super) fn all(&self) -> impl Iterator<Item = (String, Option<&(Value, Origin)>)> {
         let usual = KEYS.iter().map(|key| (key.name.to_owned(), self.values.get(key.name)));
-        let tenants = self.images.iter();
-        usual.chain(tenants.map(|(id, image)| (tenant_image(id), Some(image))))
+        usual.chain(self.of_tenants().map(|(name, value)| (name, Some(value))))
     }
 
     /// The path that a setting names.
@@ -253,25 +258,6 @@ impl Settings {
     /// How many commands run at once.
     pub(super) fn processes(&self) -> usize {
         usize::try_from(self.count("limits.processes")).unwrap_or(usize::MAX)
-    }
-
-    /// The runtime images of tenants that have one of their own; nothing for those that run
-    /// without packages whatever `runtime.image` is.
-    ///
-    /// # Errors
-    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument) if one is no image's name,
-    /// naming where it was written.
-    pub(super) fn tenant_images(&self) -> Result<Vec<(TenantId, Option<ImageName>)>> {
-        let images = self.images.iter().map(|(id, (value, origin))| {
-            let name = value.to_string();
-            let image = (!name.is_empty()).then(|| ImageName::new(&name)).transpose();
-            let image = image.map_err(|error| {
-                let (name, problem) = (tenant_image(id), error.message());
-                Error::invalid_argument(format!("{origin}: {name}: {problem}"))
-            })?;
-            Ok((id.clone(), image))
-        });
-        images.collect()
     }
 
     /// Checks that everything is there that a library with search needs.
@@ -367,33 +353,7 @@ impl Settings {
     /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument), naming where a rule
     /// that is none was written.
     pub(super) fn grants(&self) -> Result<Grants> {
-        let refuse = |name: &str, problem: &str| {
-            let origin = self.values.get(name).map(|(_, origin)| origin.to_string());
-            let origin = origin.unwrap_or_default();
-            Error::invalid_argument(format!("{origin}: {name}: {problem}"))
-        };
-        let rules = |name| match self.values.get(name) {
-            Some((Value::List(rules), _)) => rules
-                .iter()
-                .map(|rule| Rule::new(rule).map_err(|error| refuse(name, error.message())))
-                .collect(),
-            _ => Ok(Vec::new()),
-        };
-        let default = match self.text("grants.default") {
-            None => None,
-            Some("allow") => Some(Decision::Allow),
-            Some("ask") => Some(Decision::Ask),
-            Some("deny") => Some(Decision::Deny),
-            Some(_) => {
-                return Err(refuse("grants.default", "write \"allow\", \"ask\" or \"deny\""));
-            }
-        };
-        let (allow, ask) = (rules("grants.allow")?, rules("grants.ask")?);
-        let ask_seconds = match self.values.get("grants.ask_seconds") {
-            Some((Value::Count(seconds), _)) => Some(*seconds),
-            _ => None,
-        };
-        Ok(Grants { default, allow, ask, deny: rules("grants.deny")?, ask_seconds })
+        grants_of(&self.values)
     }
 
     /// Where tools' commands are looked for.
@@ -407,9 +367,36 @@ impl Settings {
     }
 }
 
-/// What the image of a tenant is called where settings are listed.
-fn tenant_image(id: &TenantId) -> String {
-    format!("tenants.{id}.image")
+/// What values say of grants.
+fn grants_of(values: &Values) -> Result<Grants> {
+    let refuse = |name: &str, problem: &str| {
+        let origin = values.get(name).map(|(_, origin)| origin.to_string());
+        let origin = origin.unwrap_or_default();
+        Error::invalid_argument(format!("{origin}: {name}: {problem}"))
+    };
+    let rules = |name| match values.get(name) {
+        Some((Value::List(rules), _)) => rules
+            .iter()
+            .map(|rule| Rule::new(rule).map_err(|error| refuse(name, error.message())))
+            .collect(),
+        _ => Ok(Vec::new()),
+    };
+    let default = match values.get("grants.default").map(|(value, _)| value.to_string()).as_deref()
+    {
+        None => None,
+        Some("allow") => Some(Decision::Allow),
+        Some("ask") => Some(Decision::Ask),
+        Some("deny") => Some(Decision::Deny),
+        Some(_) => {
+            return Err(refuse("grants.default", "write \"allow\", \"ask\" or \"deny\""));
+        }
+    };
+    let (allow, ask) = (rules("grants.allow")?, rules("grants.ask")?);
+    let ask_seconds = match values.get("grants.ask_seconds") {
+        Some((Value::Count(seconds), _)) => Some(*seconds),
+        _ => None,
+    };
+    Ok(Grants { default, allow, ask, deny: rules("grants.deny")?, ask_seconds })
 }
 
 fn flag<'a>(name: &str, global: &'a Global, command: CommandFlags<'a>) -> Option<&'a OsString> {
@@ -431,7 +418,7 @@ fn flag<'a>(name: &str, global: &'a Global, command: CommandFlags<'a>) -> Option
     }
 }
 
-fn defaults(environment: &Environment) -> BTreeMap<&'static str, (Value, Origin)> {
+fn defaults(environment: &Environment) -> Values {
     let limits = Limits::default();
     let mut values = BTreeMap::new();
     let mut set = |name, value| {

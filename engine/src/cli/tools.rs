@@ -21,7 +21,7 @@ pub(super) async fn dispatch(app: &App, command: Tools) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     // No sandbox is needed for any of these, and no tool that may not be called.
-    let granted = Granted::only(&app.settings.grants()?.into());
+    let granted = Granted::only(&app.settings.granted()?.into());
     let tools = reachable(&granted, &app.tools()?);
     let visible = |found: Vec<Arc<ToolInfo>>| -> Vec<_> {
         found.iter().filter_map(|tool| visible_tool(&granted, tool)).collect()

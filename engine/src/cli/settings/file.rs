@@ -7,18 +7,13 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::tenants::{IMAGE, SECTION};
 use super::value::{Kind, Value};
-use super::{KEYS, hint};
+use super::{KEYS, Key, hint};
 use crate::error::{Error, Result};
 use crate::id::TenantId;
 
 const NAME: &str = "repertoire.toml";
-
-/// The section with a section for each tenant.
-const TENANTS: &str = "tenants";
-
-/// What can be set for one tenant.
-const IMAGE: &str = "image";
 
 /// The largest file that is read. A complete one has less than a KiB.
 const MAX_FILE: u64 = 64 << 10;
@@ -32,9 +27,14 @@ pub(super) fn find(from: &Path) -> Option<PathBuf> {
 pub(super) struct Found {
     /// By name.
     pub(super) settings: Vec<(&'static str, Value, usize)>,
-    /// The runtime images of tenants.
-    pub(super) images: Vec<(TenantId, Value, usize)>,
+    /// What tenants have of their own.
+    pub(super) tenants: Vec<OfTenant>,
 }
+
+/// A tenant's own setting: whose, its name, its value, and its line.
+pub(super) type OfTenant = (TenantId, &'static str, Value, usize);
+
+type Toml<'a> = Spanned<DeValue<'a>>;
 
 /// What a file sets.
 pub(super) fn read(path: &Path) -> Result<Found> {
@@ -67,7 +67,7 @@ pub(super) fn read(path: &Path) -> Result<Found> {
     let refuse = |position: usize, problem: String| {
         Error::invalid_argument(format!("{shown}:{}: {problem}", at(position)))
     };
-    let (mut named, mut images) = (Vec::new(), Vec::new());
+    let (mut named, mut of_tenants) = (Vec::new(), Vec::new());
     for (key, value) in document.get_ref() {
         let (name, position) = (key.get_ref().as_ref(), key.span().start);
         match value.get_ref() {
@@ -77,8 +77,8 @@ pub(super) fn read(path: &Path) -> Result<Found> {
                     named.push((name, key.span().start, value));
                 }
             }
-            _ if name == TENANTS => {
-                images = tenants(value, position, base)
+            _ if name == SECTION => {
+                of_tenants = tenants(value, position, base)
                     .map_err(|(position, problem)| refuse(position, problem))?;
             }
             _ => named.push((name.to_owned(), position, value)),
@@ -99,44 +99,70 @@ pub(super) fn read(path: &Path) -> Result<Found> {
     });
     Ok(Found {
         settings: settings.collect::<Result<_>>()?,
-        images: images.into_iter().map(|(id, value, position)| (id, value, at(position))).collect(),
+        tenants: of_tenants
+            .into_iter()
+            .map(|(id, name, value, position)| (id, name, value, at(position)))
+            .collect(),
     })
 }
 
 /// What is wrong, and where.
 type Wrong = (usize, String);
 
-/// What the sections `[tenants.NAME]` say: the runtime image of each, and where.
-fn tenants(
-    value: &Spanned<DeValue<'_>>,
-    position: usize,
-    base: &Path,
-) -> Result<Vec<(TenantId, Value, usize)>, Wrong> {
+/// What the sections `[tenants.NAME]` say, and where.
+fn tenants(value: &Toml<'_>, position: usize, base: &Path) -> Result<Vec<OfTenant>, Wrong> {
     let section =
         |name: String| format!("{name} is a section: write [{name}] on a line of its own");
     let DeValue::Table(tenants) = value.get_ref() else {
-        return Err((position, section(format!("{TENANTS}.NAME"))));
+        return Err((position, section(format!("{SECTION}.NAME"))));
     };
-    let mut images = Vec::new();
+    let mut found = Vec::new();
     for (tenant, value) in tenants {
         let (name, position) = (tenant.get_ref().as_ref(), tenant.span().start);
         let id = TenantId::new(name).map_err(|error| (position, error.message().to_owned()))?;
         let DeValue::Table(keys) = value.get_ref() else {
-            return Err((position, section(format!("{TENANTS}.{id}"))));
+            return Err((position, section(format!("{SECTION}.{id}"))));
+        };
+        let mut set = |name: &str, position: usize, value: &Toml<'_>| {
+            let (key, kind) = of_tenant(name).ok_or_else(|| {
+                let names: Vec<_> = grants().map(|key| key.name).chain([IMAGE]).collect();
+                let near = hint(name, names.iter().copied());
+                let near = if near.is_empty() {
+                    format!("; there are {}", names.join(", "))
+                } else {
+                    near
+                };
+                (position, format!("there is no setting {SECTION}.{id}.{name}{near}"))
+            })?;
+            let value = parse(kind, value, base)
+                .map_err(|problem| (position, format!("{SECTION}.{id}.{name}: {problem}")))?;
+            found.push((id.clone(), key, value, position));
+            Ok(())
         };
         for (key, value) in keys {
-            let (name, position) = (format!("{TENANTS}.{id}.{}", key.get_ref()), key.span().start);
-            if key.get_ref() != IMAGE {
-                let problem =
-                    format!("there is no setting {name}; there is {TENANTS}.{id}.{IMAGE}");
-                return Err((position, problem));
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                ("grants", DeValue::Table(grants)) => {
+                    for (key, value) in grants {
+                        set(&format!("grants.{}", key.get_ref()), key.span().start, value)?;
+                    }
+                }
+                (name, _) => set(name, key.span().start, value)?,
             }
-            let image = parse(Kind::Text, value, base)
-                .map_err(|problem| (position, format!("{name}: {problem}")))?;
-            images.push((id.clone(), image, position));
         }
     }
-    Ok(images)
+    Ok(found)
+}
+
+fn grants() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|key| key.name.starts_with("grants."))
+}
+
+/// The setting of a tenant of that name, and its kind.
+fn of_tenant(name: &str) -> Option<(&'static str, Kind)> {
+    if name == IMAGE {
+        return Some((IMAGE, Kind::Text));
+    }
+    grants().find(|key| key.name == name).map(|key| (key.name, key.kind))
 }
 
 fn is_section(name: &str) -> bool {
@@ -146,7 +172,7 @@ fn is_section(name: &str) -> bool {
 /// The nearest setting, or, where none is near, all of them.
 fn known(name: &str) -> String {
     let names = KEYS.map(|key| key.name);
-    let near = hint(name, names.into_iter().chain([TENANTS]));
+    let near = hint(name, names.into_iter().chain([SECTION]));
     if !near.is_empty() {
         return near;
     }
@@ -159,10 +185,10 @@ fn known(name: &str) -> String {
     }
 }
 
-fn parse(kind: Kind, value: &Spanned<DeValue<'_>>, base: &Path) -> Result<Value, String> {
+fn parse(kind: Kind, value: &Toml<'_>, base: &Path) -> Result<Value, String> {
     let text = match (kind, value.get_ref()) {
         (Kind::List, DeValue::Array(items)) => {
-            let text = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+            let text = |item: &Toml<'_>| match item.get_ref() {
                 DeValue::String(text) => Ok(text.as_ref().to_owned()),
                 other => {
                     Err(format!("expected a list of strings, found {}", article(other.type_str())))

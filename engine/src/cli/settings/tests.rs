@@ -84,7 +84,7 @@ fn mistakes_name_their_line() {
         ),
         (
             "[tenants.acme]\nimgae = \"a\"",
-            ":2: there is no setting tenants.acme.imgae; there is tenants.acme.image",
+            ":2: there is no setting tenants.acme.imgae; did you mean image?",
         ),
         (
             "[tenants.acme]\nimage = 1",
@@ -108,6 +108,28 @@ fn variables_that_mean_nothing_are_named() {
         ["environment variable REPERTOIRE_FUL means nothing; did you mean REPERTOIRE_FUEL?"]
     );
     assert!(settings("", &[("REPERTOIRE_FUEL", "-1")], &[]).is_err());
+}
+
+#[test]
+fn a_tenant_has_grants_of_its_own() {
+    let file = "[grants]\nallow = [\"tools\"]\ndeny = [\"tools.mail\"]\n\
+                [tenants.acme.grants]\nallow = [\"tools.curl.get\"]\n[tenants.plain]\nimage = \"\"\n";
+    let found = settings(file, &[], &["--tenant", "acme"]).unwrap();
+    let own = found.tenant_grants().unwrap();
+    assert_eq!(own.len(), 1);
+    assert_eq!((own[0].0.as_str(), own[0].1.allow.len(), own[0].1.deny.len()), ("acme", 1, 0));
+    assert_eq!(found.granted().unwrap().deny.len(), 0);
+    assert_eq!(settings(file, &[], &[]).unwrap().granted().unwrap().deny.len(), 1);
+    let shown = found.all().find(|(name, _)| name == "tenants.acme.grants.allow").unwrap();
+    assert!(shown.1.unwrap().1.to_string().ends_with("repertoire.toml:5"));
+    for (wrong, expected) in [
+        ("[tenants.acme.grants]\nalow = []", "did you mean grants.allow?"),
+        ("[tenants.acme.grants]\nallow = [\"nonsense\"]", "repertoire.toml:2: grants.allow: "),
+        ("[tenants.acme]\ngrants = 1", "there is no setting tenants.acme.grants"),
+    ] {
+        let error = settings(wrong, &[], &[]).err().unwrap();
+        assert!(error.message().contains(expected), "{wrong}: {error}");
+    }
 }
 
 #[test]

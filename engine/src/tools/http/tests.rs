@@ -170,7 +170,7 @@ async fn parameters_go_where_the_file_says() {
         loopback(),
     )
     .unwrap();
-    let arguments = json!({"owner": "a/../b", "number": 7, "labels": ["x y", "é"], "trace": "t1"});
+    let arguments = json!({"owner": "a/b", "number": 7, "labels": ["x y", "é"], "trace": "t1"});
     let answer = call(&tools, "get_issue", arguments).await.unwrap();
     assert_eq!(answer, json!({"n": 12345678901234567890_u64}));
     call(&tools, "create", json!({"title": "a\"b", "meta": {"k": [1]}})).await.unwrap();
@@ -178,7 +178,7 @@ async fn parameters_go_where_the_file_says() {
     let seen = server.seen();
     assert!(
         seen[0].starts_with(
-            "GET /v1/repos/a%2F..%2Fb/issues/7?labels=x+y&labels=%C3%A9&page=1&version=2 HTTP/1.1\r\n"
+            "GET /v1/repos/a%2Fb/issues/7?labels=x+y&labels=%C3%A9&page=1&version=2 HTTP/1.1\r\n"
         ),
         "{}",
         seen[0]

@@ -72,7 +72,8 @@ fn the_oldest_give_way_and_what_is_pending_stays() {
     // Others have theirs.
     drop(begin(&kept, key("b", 0)));
     drop((pending, more));
-    assert_eq!((lock(&kept.state).all.len(), lock(&kept.state).bytes), (0, 0));
+    let entries = lock(&kept.state);
+    assert_eq!((entries.all.len(), entries.bytes), (0, 0));
 }
 
 #[test]
