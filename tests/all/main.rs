@@ -33,6 +33,8 @@ mod input;
 mod isolation;
 mod layering;
 mod library;
+#[cfg(feature = "full")]
+mod library_figures;
 mod limits;
 #[cfg(feature = "full")]
 mod mcp;

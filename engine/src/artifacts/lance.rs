@@ -134,7 +134,7 @@ impl Artifacts for LanceArtifacts {
         let row = self.version_rows(&[(metadata.clone(), whole)])?;
         // Whoever races for the version, in this process or another: the merge
         // looks again before it commits, and inserts nothing if it lost.
-        Ok(self.versions.insert(KEY, row).await? > 0)
+        Ok(self.versions.insert(KEY, vec![row]).await? > 0)
     }
 
     async fn write(

@@ -137,7 +137,7 @@ pub(super) async fn save_as_before(database: &Arc<Database>, saved: &[(&str, &st
         ],
     );
     let table = Arc::new(Table::new(database, TABLE, schema(), VERSIONS_PER_FILE));
-    table.insert(NAME, row.unwrap()).await.unwrap();
+    table.insert(NAME, vec![row.unwrap()]).await.unwrap();
 }
 
 #[cfg(test)]

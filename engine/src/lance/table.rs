@@ -124,7 +124,7 @@ impl Table {
     pub(crate) fn insert<'a>(
         self: &'a Arc<Self>,
         on: &'a str,
-        rows: RecordBatch,
+        rows: Vec<RecordBatch>,
     ) -> BoxFuture<'a, Result<u64>> {
         self.merge(on, rows, Matched::Stays)
     }
@@ -135,7 +135,7 @@ impl Table {
         on: &'a str,
         column: &'static str,
         number: u64,
-        rows: RecordBatch,
+        rows: Vec<RecordBatch>,
     ) -> BoxFuture<'a, Result<u64>> {
         self.merge(on, rows, Matched::GoesIf(column, number))
     }
@@ -143,7 +143,7 @@ impl Table {
     fn merge<'a>(
         self: &'a Arc<Self>,
         on: &'a str,
-        rows: RecordBatch,
+        rows: Vec<RecordBatch>,
         matched: Matched,
     ) -> BoxFuture<'a, Result<u64>> {
         let work = async move {
@@ -157,8 +157,8 @@ impl Table {
                     merge.when_matched_update_all(Some(format!("target.{column} = {number}")))
                 }
             };
-            let schema = rows.schema();
-            let rows = Box::new(RecordBatchIterator::new([Ok(rows)], schema));
+            let rows = RecordBatchIterator::new(rows.into_iter().map(Ok), self.schema.clone());
+            let rows = Box::new(rows);
             let result = self.commit(merge.execute(rows).boxed(), |result| result.version).await?;
             Ok(result.num_inserted_rows + result.num_updated_rows)
         };

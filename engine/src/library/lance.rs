@@ -12,12 +12,12 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use super::schema::{self, COLUMNS, CREATION, Created, INVOKES, NAME, VECTOR, VERSION};
 use super::searched::Searched;
-use super::{Library, changed, taken};
+use super::{Library, changed, distinct, taken};
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::embed::Vector;
 use crate::error::{Error, Result};
 use crate::id::{VersionId, WorkflowName};
-use crate::lance::columns::rows;
+use crate::lance::columns::{Row, rows};
 use crate::lance::{Database, Table, equal, rows_of};
 use crate::search::{Found, Question};
 use crate::workflow::{Graph, Hit, Version, Workflow};
@@ -169,9 +169,7 @@ impl LanceLibrary {
     async fn catch_up(&self, searched: &mut Searched) -> Result<()> {
         let columns = Select::columns(&[NAME, CREATION]);
         let found = self.workflows.read(|query| Ok(rows_of(query.select(columns)))).await?;
-        let now = rows(&found)
-            .map(|row| Ok((WorkflowName::new(row.text(NAME)?)?, row.number(CREATION)?)))
-            .collect::<Result<_>>()?;
+        let now = creations(&found)?;
         let new = searched.retain(&now);
         let mut columns = COLUMNS.to_vec();
         columns.push(VECTOR);
@@ -203,6 +201,15 @@ impl LanceLibrary {
         }
     }
 
+    /// A new creation, and its row.
+    fn row(&self, workflow: &Workflow, vector: &Vector) -> Result<(Created, RecordBatch)> {
+        self.check(vector)?;
+        let created = Created { workflow: workflow.clone(), creation: SystemEntropy.next_u64() };
+        let row = schema::live_row(self.workflows.schema(), &created, vector)?
+            .map_err(|error| self.workflows.malformed(error))?;
+        Ok((created, row))
+    }
+
     fn check(&self, vector: &Vector) -> Result<()> {
         if vector.len() == self.dimensions {
             return Ok(());
@@ -213,6 +220,12 @@ impl LanceLibrary {
             self.dimensions
         )))
     }
+}
+
+/// Which creation each name means.
+fn creations(found: &[RecordBatch]) -> Result<HashMap<WorkflowName, u64>> {
+    let creation = |row: Row<'_>| Ok((WorkflowName::new(row.text(NAME)?)?, row.number(CREATION)?));
+    rows(found).map(creation).collect()
 }
 
 impl Remembered {
@@ -233,32 +246,53 @@ impl Library for LanceLibrary {
         vector: &Vector,
         instead_of: Option<&VersionId>,
     ) -> Result<()> {
-        self.check(vector)?;
         let name = &workflow.name;
-        let created = Created { workflow: workflow.clone(), creation: SystemEntropy.next_u64() };
-        let row = schema::live_row(self.workflows.schema(), &created, vector)?
-            .map_err(|error| self.workflows.malformed(error))?;
         let Some(expected) = instead_of else {
-            // Whoever races for the name, in this process or another: the merge
-            // looks again before it commits, and inserts nothing if it lost.
-            return match self.workflows.insert(NAME, row).await? {
-                0 => Err(taken(name)),
-                _ => {
-                    self.follow(|searched| searched.insert(&created, vector)).await;
-                    Ok(())
-                }
+            let new = [(workflow.clone(), vector.clone())];
+            return match self.save_new(&new).await?.is_empty() {
+                true => Ok(()),
+                false => Err(taken(name)),
             };
         };
+        let (created, row) = self.row(workflow, vector)?;
         let old = self.created(name).await?.filter(|old| old.workflow.version == *expected);
         let Some(old) = old else { return Err(changed(name)) };
         self.remember_deleted(&old, workflow.created_at).await?;
-        match self.workflows.replace_if(NAME, CREATION, old.creation, row).await? {
+        match self.workflows.replace_if(NAME, CREATION, old.creation, vec![row]).await? {
             0 => Err(changed(name)),
             _ => {
                 self.follow(|searched| searched.insert(&created, vector)).await;
                 Ok(())
             }
         }
+    }
+
+    async fn save_new(&self, new: &[(Workflow, Vector)]) -> Result<Vec<WorkflowName>> {
+        let names = distinct(new)?;
+        let rows = new.iter().map(|(workflow, vector)| self.row(workflow, vector));
+        let (created, rows): (Vec<_>, Vec<_>) =
+            rows.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        // Whoever races for a name, in this process or another: the merge
+        // looks again before it commits, and inserts nothing under it if it lost.
+        let inserted = self.workflows.insert(NAME, rows).await?;
+        let mut taken = Vec::new();
+        if inserted < new.len() as u64 {
+            let names: Vec<_> = names.into_iter().cloned().collect();
+            let found = self.named(&names, &[NAME, CREATION]).await?;
+            let saved = creations(&found)?;
+            let is_saved = |new: &&Created| saved.get(&new.workflow.name) == Some(&new.creation);
+            let others = created.iter().filter(|new| !is_saved(new));
+            taken.extend(others.map(|new| new.workflow.name.clone()));
+        }
+        let saved = created.iter().zip(new).filter(|(new, _)| !taken.contains(&new.workflow.name));
+        let saved: Vec<_> = saved.map(|(new, (_, vector))| (new, vector)).collect();
+        if !saved.is_empty() {
+            self.follow(|searched| {
+                saved.iter().for_each(|(new, vector)| searched.insert(new, vector));
+            })
+            .await;
+        }
+        Ok(taken)
     }
 
     async fn get(&self, name: &WorkflowName) -> Result<Option<Workflow>> {

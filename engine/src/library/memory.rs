@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Library, changed, taken};
+use super::{Library, changed, distinct, taken};
 use crate::clock::Timestamp;
 use crate::embed::Vector;
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::id::{VersionId, WorkflowName};
 use crate::search::{Document, Index, Question};
 use crate::workflow::{Graph, Hit, Links, Version, Workflow};
@@ -72,6 +72,21 @@ impl Library for MemoryLibrary {
         state.index.insert(name.clone(), &Document::from(workflow), vector);
         state.live.insert(name.clone(), workflow.clone());
         Ok(())
+    }
+
+    async fn save_new(&self, new: &[(Workflow, Vector)]) -> Result<Vec<WorkflowName>> {
+        distinct(new)?;
+        let mut taken = Vec::new();
+        for (workflow, vector) in new {
+            match self.save(workflow, vector, None).await {
+                Ok(()) => {}
+                Err(error) if error.code() == Code::AlreadyExists => {
+                    taken.push(workflow.name.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
     }
 
     async fn get(&self, name: &WorkflowName) -> Result<Option<Workflow>> {

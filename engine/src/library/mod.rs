@@ -15,6 +15,8 @@ mod tests;
 #[cfg(feature = "lancedb")]
 pub(crate) mod upgrade;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
@@ -49,6 +51,13 @@ pub trait Library: Send + Sync {
         instead_of: Option<&VersionId>,
     ) -> Result<()>;
 
+    /// Saves workflows under names that mean nothing yet, all at once; answers the names that
+    /// mean something already, whose workflows are not saved.
+    ///
+    /// # Errors
+    /// [`Code::AlreadyExists`] if two of them have the same name: then none is saved.
+    async fn save_new(&self, new: &[(Workflow, Vector)]) -> Result<Vec<WorkflowName>>;
+
     /// The workflow of that name, if there is one.
     async fn get(&self, name: &WorkflowName) -> Result<Option<Workflow>>;
 
@@ -82,4 +91,13 @@ pub(crate) fn changed(name: &WorkflowName) -> Error {
             "somebody else has changed what {name} means at the same time: look at it, and try again"
         ),
     )
+}
+
+/// The names of workflows that are saved together.
+fn distinct(new: &[(Workflow, Vector)]) -> Result<BTreeSet<&WorkflowName>> {
+    let mut names = BTreeSet::new();
+    match new.iter().find(|(workflow, _)| !names.insert(&workflow.name)) {
+        Some((twice, _)) => Err(taken(&twice.name)),
+        None => Ok(names),
+    }
 }
