@@ -227,7 +227,15 @@ impl Tenant {
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if they cannot be read.
     pub async fn runs(&self, limit: usize) -> Result<Vec<Run>> {
-        self.invoker.records.list(limit).await
+        self.invoker.records.list(limit, None).await
+    }
+
+    /// The newest records of runs that are older than one, the newest first.
+    ///
+    /// # Errors
+    /// As [`runs`](Self::runs).
+    pub async fn runs_before(&self, before: RunId, limit: usize) -> Result<Vec<Run>> {
+        self.invoker.records.list(limit, Some(before)).await
     }
 
     /// The record of a run.

@@ -49,7 +49,7 @@ impl Records for Ledger {
         Ok(None)
     }
 
-    async fn list(&self, _: usize) -> Result<Vec<Run>> {
+    async fn list(&self, _: usize, _: Option<RunId>) -> Result<Vec<Run>> {
         Ok(Vec::new())
     }
 

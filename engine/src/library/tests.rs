@@ -365,3 +365,21 @@ async fn a_thousand_workflows() {
 fn open_wide(dir: &std::path::Path) -> LanceLibrary {
     LanceLibrary::new(&Arc::new(Database::new(dir.to_owned())), 384).unwrap()
 }
+
+#[tokio::test]
+async fn what_is_saved_together_is_there_but_for_names_that_are_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lance, memory) = (open(dir.path()), MemoryLibrary::new());
+    for library in [&lance as &dyn Library, &memory] {
+        library.save(&workflow(&name("b"), "old", 1), &vector(1), None).await.unwrap();
+        let new = ["a", "b", "c"].map(|new| (workflow(&name(new), "new", 2), vector(2)));
+        assert_eq!(library.save_new(&new).await.unwrap(), [name("b")]);
+        let kept = library.get(&name("b")).await.unwrap().unwrap();
+        assert_eq!(kept.description, "old");
+        let found = library.search(&question(2), 9).await.unwrap();
+        assert_eq!(found.len(), 3);
+        let twice = [0, 1].map(|_| (workflow(&name("d"), "new", 2), vector(2)));
+        assert_eq!(code(library.save_new(&twice).await), Err(Code::AlreadyExists));
+        assert!(library.get(&name("d")).await.unwrap().is_none());
+    }
+}

@@ -222,15 +222,20 @@ impl Records for LanceRecords {
         rows(&read.await?).next().map(|row| format::read(row.text(RECORD)?)).transpose()
     }
 
-    async fn list(&self, limit: usize) -> Result<Vec<Run>> {
+    async fn list(&self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>> {
+        let is_older = |run: &Run| before.is_none_or(|end| run.invocation.id < end);
         // The buffer is looked at first: what is written meanwhile is then seen
         // twice rather than not at all.
         let mut runs: Vec<Run> =
             self.shared.state().waiting.iter().map(|run| Run::clone(run)).collect();
+        runs.retain(is_older);
         // Ids alone, of which there may be very many, then the records of the newest.
         let table = &self.shared.table;
         let ids = table.read(|query| Ok(rows_of(query.select(Select::columns(&[ID]))))).await?;
         let mut ids = rows(&ids).map(|row| row.text(ID)).collect::<Result<Vec<_>>>()?;
+        // A later id is a later text, too.
+        let end = before.map(|end| end.to_string());
+        ids.retain(|id| end.as_deref().is_none_or(|end| *id < end));
         ids.sort_unstable_by(|a, b| b.cmp(a));
         ids.truncate(limit.min(LISTED));
         if !ids.is_empty() {
@@ -290,14 +295,19 @@ mod tests {
             records.append(run(index));
         }
         assert_eq!(records.get(run(7).invocation.id).await.unwrap(), Some(run(7)));
-        assert_eq!(records.list(2).await.unwrap(), [run(149), run(148)]);
+        assert_eq!(records.list(2, None).await.unwrap(), [run(149), run(148)]);
         records.flush().await.unwrap();
         records.append(run(150));
-        assert_eq!(records.list(2).await.unwrap(), [run(150), run(149)]);
-        assert_eq!(records.list(1000).await.unwrap().len(), 151);
+        assert_eq!(records.list(2, None).await.unwrap(), [run(150), run(149)]);
+        assert_eq!(records.list(1000, None).await.unwrap().len(), 151);
+        // Of those that wait and those that are written.
+        let before = |index| Some(run(index).invocation.id);
+        assert_eq!(records.list(2, before(150)).await.unwrap(), [run(149), run(148)]);
+        assert_eq!(records.list(9, before(2)).await.unwrap(), [run(1), run(0)]);
+        assert!(records.list(9, before(0)).await.unwrap().is_empty());
 
         let reader = super::tests::records(dir.path());
-        assert_eq!(reader.list(1).await.unwrap(), [run(149)]);
+        assert_eq!(reader.list(1, None).await.unwrap(), [run(149)]);
         assert_eq!(reader.get(run(3).invocation.id).await.unwrap(), Some(run(3)));
         assert_eq!(reader.get(run(999).invocation.id).await.unwrap(), None);
     }
@@ -325,9 +335,9 @@ mod tests {
         records.append(run(1));
         std::fs::remove_file(dir.path().join(MARKER)).unwrap();
         assert!(records.flush().await.is_err());
-        assert_eq!(records.list(9).await.unwrap(), [run(1)]);
+        assert_eq!(records.list(9, None).await.unwrap(), [run(1)]);
         std::fs::write(dir.path().join(MARKER), "{}").unwrap();
         records.flush().await.unwrap();
-        assert_eq!(super::tests::records(dir.path()).list(9).await.unwrap(), [run(1)]);
+        assert_eq!(super::tests::records(dir.path()).list(9, None).await.unwrap(), [run(1)]);
     }
 }

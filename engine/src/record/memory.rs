@@ -63,8 +63,10 @@ impl Records for MemoryRecords {
         Ok(self.runs().runs.get(&id).cloned())
     }
 
-    async fn list(&self, limit: usize) -> Result<Vec<Run>> {
-        Ok(self.runs().runs.values().rev().take(limit).cloned().collect())
+    async fn list(&self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>> {
+        let kept = self.runs();
+        let older = kept.runs.iter().rev().filter(|(id, _)| before.is_none_or(|end| **id < end));
+        Ok(older.take(limit).map(|(_, run)| run.clone()).collect())
     }
 
     async fn flush(&self) -> Result<()> {
@@ -83,10 +85,10 @@ mod tests {
         for index in 0..KEPT as u64 + 5 {
             records.append(run(index));
         }
-        let newest = records.list(3).await.unwrap();
+        let newest = records.list(3, None).await.unwrap();
         assert_eq!(newest.first().unwrap(), &run(KEPT as u64 + 4));
         assert_eq!(newest.len(), 3);
-        assert_eq!(records.list(usize::MAX).await.unwrap().len(), KEPT);
+        assert_eq!(records.list(usize::MAX, None).await.unwrap().len(), KEPT);
         assert_eq!(records.get(run(0).invocation.id).await.unwrap(), None);
         assert_eq!(records.get(run(9).invocation.id).await.unwrap(), Some(run(9)));
     }

@@ -26,8 +26,8 @@ pub trait Records: Send + Sync {
     /// The record of that run, if there is one.
     async fn get(&self, id: RunId) -> Result<Option<Run>>;
 
-    /// The `limit` newest records, the newest first.
-    async fn list(&self, limit: usize) -> Result<Vec<Run>>;
+    /// The `limit` newest records of runs older than `before`, or of all; the newest first.
+    async fn list(&self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>>;
 
     /// Writes what was appended so far.
     async fn flush(&self) -> Result<()>;

@@ -135,7 +135,7 @@ async fn examine_tenant(directory: &Directory, tenant: &TenantId, diagnosis: &mu
         }
         Err(error) => diagnosis.damage(&dir, error.chain()),
     }
-    if let Err(error) = LanceRecords::new(&database).list(usize::MAX).await {
+    if let Err(error) = LanceRecords::new(&database).list(usize::MAX, None).await {
         diagnosis.damage(&dir, error.chain());
     }
     let aside = scratch.path().join(QUARANTINE);

@@ -1,6 +1,7 @@
 //! The library as an HTTP server, as a program meets it: over loopback.
 
 mod document;
+mod figures;
 mod hostile;
 mod mcp;
 mod process;

@@ -71,6 +71,16 @@ async fn lists_have_pages() {
     let second = site.ask("GET /v1/workflows?limit=2&after=b").await.is(200);
     assert_eq!(second["workflows"][0]["name"], "c");
     assert_eq!(second.get("next"), None);
+    let mut ran = Vec::new();
+    for code in ["1", "2", "3"] {
+        let run = site.send("POST /v1/run", &json!({"code": code})).await.is(200);
+        ran.push(run["run_id"].as_str().unwrap().to_owned());
+    }
+    let first = site.ask("GET /v1/runs?limit=2").await.is(200);
+    assert_eq!(first["next"], ran[1]);
+    let second = site.ask(&format!("GET /v1/runs?limit=2&before={}", ran[1])).await.is(200);
+    assert_eq!((&second["runs"][0]["run_id"], second.get("next")), (&json!(ran[0]), None));
+    site.ask("GET /v1/runs?before=x").await.refuses(400, "invalid-argument");
     for wrong in ["limit=0", "limit=201", "limit=x", "limits=1"] {
         let line = format!("GET /v1/workflows?{wrong}");
         site.ask(&line).await.refuses(400, "invalid-argument");

@@ -42,6 +42,9 @@ pub(super) fn routes() -> [Route; 4] {
 struct Runs<'a> {
     /// The newest first.
     runs: Vec<BriefRun<'a>>,
+    /// What the next page is before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
     /// Calls that wait for an approval.
     waiting: Vec<Waiting<'a>>,
 }
@@ -59,13 +62,25 @@ pub(super) struct ListQuery {
     /// How many; 50 if not given.
     #[schemars(range(min = 1, max = MAX_PAGE))]
     limit: Option<usize>,
+    /// The `next` of the page before: runs that are older.
+    before: Option<String>,
 }
 
 pub(super) async fn list(caller: Caller<Read>, Asked(query): Asked<ListQuery>) -> Answered {
-    let runs = caller.tenant.runs(page(query.limit)?).await?;
+    let limit = page(query.limit)?;
+    let before = query.before.as_deref().map(RunId::parse).transpose()?;
+    // One more shows whether there is another page.
+    let mut runs = match before {
+        None => caller.tenant.runs(limit + 1).await?,
+        Some(before) => caller.tenant.runs_before(before, limit + 1).await?,
+    };
+    let has_more = runs.len() > limit;
+    runs.truncate(limit);
+    let next = runs.last().filter(|_| has_more).map(|last| last.invocation.id.to_string());
     let waiting = caller.tenant.waiting()?;
     Ok(Answer::of(&Runs {
         runs: runs.iter().map(Into::into).collect(),
+        next,
         waiting: waiting.iter().map(Into::into).collect(),
     })?)
 }
