@@ -417,13 +417,13 @@ pub(super) enum Runs {
         #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
         limit: usize,
     },
-    /// Agree to the calls that a run waits with
+    /// Agree to the call that a run waits with
     #[command(after_help = "\
 `runs list` shows what waits, and with which arguments.")]
     Approve {
         /// The run's id
         id: String,
-        /// Only this one of its calls
+        /// Which of its calls, if several wait
         #[arg(long, value_name = "N")]
         call: Option<u64>,
     },

@@ -446,7 +446,7 @@ fn defaults(environment: &Environment) -> Values {
     set("artifacts.quota_mib", Value::Count(artifacts.quota_bytes / MIB));
     set("artifacts.versions", Value::Count(u64::from(artifacts.versions)));
     let http = HttpLimits::default();
-    set("serve.listen", Value::Text("127.0.0.1:8787".to_owned()));
+    set("serve.listen", Value::Text(serve::USUAL.to_owned()));
     set("serve.grace_seconds", Value::Seconds(http.grace));
     set("serve.connections", Value::Count(http.connections as u64));
     set("serve.connections_per_address", Value::Count(http.connections_per_address as u64));

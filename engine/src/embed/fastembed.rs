@@ -241,8 +241,8 @@ fn is_whole(path: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embed::similarity;
     use crate::error::Code;
-    use crate::search::similarity;
 
     /// What `make` puts into the workspace.
     fn build() -> PathBuf {

@@ -67,7 +67,7 @@ fn add(sums: &mut [f32], feature: &str, weight: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::similarity;
+    use crate::embed::similarity;
 
     #[test]
     fn what_is_spelt_alike_is_near() {

@@ -49,6 +49,12 @@ pub(crate) fn mean(vectors: &[Vector]) -> Option<Vector> {
     Some(unit(sum))
 }
 
+/// Cosine of the angle between two unit vectors.
+#[cfg(test)]
+fn similarity(a: &Vector, b: &Vector) -> f32 {
+    a.iter().zip(b.iter()).map(|(x, y)| x * y).sum()
+}
+
 /// A vector of length 1 in the direction of `numbers`; all zeros stay zeros, near to nothing.
 fn unit(mut numbers: Vec<f32>) -> Vector {
     let length = numbers.iter().map(|number| number * number).sum::<f32>().sqrt();

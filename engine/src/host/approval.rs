@@ -33,13 +33,13 @@ impl Drop for Open<'_> {
 /// [`Code::Denied`] if somebody does not, or nobody answers in time; [`Code::Busy`] if as many
 /// calls wait as may.
 pub(super) async fn ask(context: &RunContext, target: &Target<'_>, arguments: &Json) -> Result<()> {
+    let shown = quoted(&target.to_string());
     if arguments.len() > MAX_SHOWN {
         return Err(Error::new(
             Code::Denied,
             format!(
-                "{} needs an approval, and its arguments have {} bytes: nobody can agree to more than {MAX_SHOWN}, \
+                "{shown} needs an approval, and its arguments have {} bytes: nobody can agree to more than {MAX_SHOWN}, \
                  which is what is shown; save them as an artifact and pass its name",
-                quoted(&target.to_string()),
                 arguments.len()
             ),
         ));
@@ -48,10 +48,14 @@ pub(super) async fn ask(context: &RunContext, target: &Target<'_>, arguments: &J
     let (since, call) = (SystemClock.now(), context.budget.usage().host_calls);
     let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
     let until = Timestamp::from_millis(since.as_millis().saturating_add(millis));
-    let shown = quoted(&target.to_string());
-    let arguments = arguments.clone();
-    let request =
-        Request { run: context.run, call, target: target.to_string(), arguments, since, until };
+    let request = Request {
+        run: context.run,
+        call,
+        target: target.to_string(),
+        arguments: arguments.clone(),
+        since,
+        until,
+    };
     let waiting = context.slot.wait()?;
     let pause = context.budget.pause();
     context.approvals.open(&request)?;

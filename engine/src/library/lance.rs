@@ -359,7 +359,9 @@ impl Library for LanceLibrary {
             })
             .collect::<Result<HashMap<_, _>>>()?;
         // What was deleted meanwhile is not among them.
-        let hit = |found: Found<WorkflowName>| Some(found.hit(workflows.remove(&found.key)?));
+        let hit = |found: Found<WorkflowName>| {
+            workflows.remove(&found.key).map(|workflow| found.hit(workflow))
+        };
         Ok(found.into_iter().filter_map(hit).collect())
     }
 

@@ -112,7 +112,9 @@ impl Library for MemoryLibrary {
     async fn search(&self, question: &Question, limit: usize) -> Result<Vec<Hit>> {
         let state = self.state();
         let found = state.index.search(question, limit).into_iter();
-        Ok(found.filter_map(|found| Some(found.hit(state.live.get(&found.key)?.clone()))).collect())
+        Ok(found
+            .filter_map(|found| state.live.get(&found.key).cloned().map(|it| found.hit(it)))
+            .collect())
     }
 
     async fn delete(&self, name: &WorkflowName, now: Timestamp) -> Result<bool> {

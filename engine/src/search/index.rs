@@ -56,8 +56,8 @@ pub struct Found<K> {
 impl<K> Found<K> {
     /// What is filed under the key, as a search's result.
     #[must_use]
-    pub fn hit(&self, workflow: Workflow) -> Hit {
-        Hit { workflow, score: self.score, matched: self.matched.clone() }
+    pub fn hit(self, workflow: Workflow) -> Hit {
+        Hit { workflow, score: self.score, matched: self.matched }
     }
 }
 

@@ -27,9 +27,3 @@ pub struct Question {
     /// What the words mean.
     pub vector: Vector,
 }
-
-/// Cosine of the angle between two unit vectors.
-#[must_use]
-pub fn similarity(a: &Vector, b: &Vector) -> f32 {
-    a.iter().zip(b.iter()).map(|(x, y)| x * y).sum()
-}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::id::quoted;
 
 /// What a token lets its holder do.
@@ -35,6 +35,17 @@ impl Scope {
         }
     }
 
+    /// Whether it is among these, or all are.
+    pub(super) fn is_among(self, scopes: &[Self]) -> bool {
+        scopes.contains(&self) || scopes.contains(&Self::Admin)
+    }
+
+    /// What a client is told whose token is not for that.
+    pub(super) fn lacking(self) -> Error {
+        let message = format!("the token does not have the scope {self}, which this needs");
+        Error::new(Code::Denied, message)
+    }
+
     /// The scope of that name.
     ///
     /// # Errors
@@ -55,13 +66,6 @@ impl fmt::Display for Scope {
     }
 }
 
-/// All that one client may do.
+/// All that one client may do, as a request carries it.
 #[derive(Debug, Clone)]
 pub(super) struct Scopes(pub(super) Vec<Scope>);
-
-impl Scopes {
-    /// Whether that is part of it.
-    pub(super) fn allow(&self, scope: Scope) -> bool {
-        self.0.contains(&scope) || self.0.contains(&Scope::Admin)
-    }
-}

@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 use crate::id::quoted;
 use crate::serve::http::{HttpLimits, is_loopback};
 
+/// Where the server listens if nobody says.
+pub(super) const USUAL: &str = "127.0.0.1:8787";
+
 impl Settings {
     /// Where the server listens.
     ///
@@ -17,7 +20,7 @@ impl Settings {
     pub(in super::super) fn listen(&self) -> Result<SocketAddr> {
         let (text, origin) = match self.values.get("serve.listen") {
             Some((Value::Text(text), origin)) => (text.as_str(), origin),
-            _ => ("127.0.0.1:8787", &Origin::Default),
+            _ => (USUAL, &Origin::Default),
         };
         let address: SocketAddr = text.parse().map_err(|error| {
             Error::invalid_argument(format!(

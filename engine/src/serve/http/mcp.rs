@@ -27,7 +27,7 @@ use crate::tenant::Tenant;
 
 type Service = StreamableHttpService<Server, LocalSessionManager>;
 
-/// The MCP servers of all tenants, bounded in number; those that nobody uses end.
+/// The MCP servers of all tenants, whose clients are bounded in number; those that nobody uses go.
 pub(super) struct Services {
     most_of_one: usize,
     idle: Duration,
@@ -40,13 +40,6 @@ struct Entry {
     service: Service,
     seats: Arc<Semaphore>,
     used: Stopwatch,
-}
-
-impl Entry {
-    /// Ends its sessions.
-    fn end(&self) {
-        self.service.config.cancellation_token.cancel();
-    }
 }
 
 impl Services {
@@ -63,7 +56,7 @@ impl Services {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A tenant's server, if another client can be served.
+    /// A tenant's server.
     fn service(&self, owner: Owner, tenant: &Tenant, limits: &HttpLimits) -> Service {
         let mut all = self.all();
         let entry = all.entry(owner).or_insert_with(|| {
@@ -91,7 +84,7 @@ impl Services {
     /// Ends all sessions.
     pub(super) fn clear(&self) {
         for (_, entry) in self.all().drain() {
-            entry.end();
+            entry.service.config.cancellation_token.cancel();
         }
     }
 }

@@ -17,9 +17,6 @@ use super::problem::Sent;
 use super::state::State;
 use super::tokens::Scope;
 
-/// A ULID.
-const RUN_ID: &str = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$";
-
 /// Makes a type's schema.
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
@@ -34,6 +31,8 @@ pub(super) struct Route {
     scope: Option<Scope>,
     is_open: bool,
     takes_key: bool,
+    /// What the name in the path looks like, if not anything.
+    named: Option<&'static str>,
     query: Option<SchemaOf>,
     body: Option<Content>,
     status: StatusCode,
@@ -65,6 +64,7 @@ macro_rules! methods {
                 scope: None,
                 is_open: false,
                 takes_key: false,
+                named: None,
                 query: None,
                 body: None,
                 status: StatusCode::OK,
@@ -97,6 +97,12 @@ impl Route {
     /// It is done once for an idempotency key.
     pub(super) const fn once(mut self) -> Self {
         self.takes_key = true;
+        self
+    }
+
+    /// The name in its path fits this pattern.
+    pub(super) const fn named(mut self, pattern: &'static str) -> Self {
+        self.named = Some(pattern);
         self
     }
 
@@ -148,15 +154,16 @@ impl Route {
     }
 }
 
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| written(&super::routes::all()));
+
 /// The document.
 #[must_use]
 pub fn document() -> Value {
-    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| written(&super::routes::all()));
     DOCUMENT.clone()
 }
 
 pub(super) async fn serve(_: Caller<Nothing>) -> Answered {
-    Ok(Answer::of(&document())?)
+    Ok(Answer::of(&*DOCUMENT)?)
 }
 
 /// Makes the schemas of what is sent and of what is answered, which differ in what may be left out.
@@ -275,10 +282,10 @@ fn parameters(route: &Route, schemas: &mut Schemas) -> Vec<Value> {
     });
     let mut parameters: Vec<Value> = names
         .map(|name| {
-            let mut schema = json!({ "type": "string", "minLength": 1 });
-            if route.path.starts_with("/v1/runs/") {
-                schema = json!({ "type": "string", "pattern": RUN_ID });
-            }
+            let schema = match route.named {
+                Some(pattern) => json!({ "type": "string", "pattern": pattern }),
+                None => json!({ "type": "string", "minLength": 1 }),
+            };
             json!({ "name": name, "in": "path", "required": true, "schema": schema })
         })
         .collect();

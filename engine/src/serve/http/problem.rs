@@ -93,8 +93,7 @@ impl Problem {
 
     /// The token is valid, and not for this.
     pub(super) fn lacks_scope(scope: Scope) -> Self {
-        let detail = format!("the token does not have the scope {scope}, which this needs");
-        let mut problem = Self::new(StatusCode::FORBIDDEN, "denied", detail);
+        let mut problem = Self::from(scope.lacking());
         let challenge =
             format!(r#"Bearer realm="repertoire", error="insufficient_scope", scope="{scope}""#);
         problem.challenge = HeaderValue::try_from(challenge).ok();

@@ -40,6 +40,13 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<State>> for Asked<T> {
     }
 }
 
+/// Cuts a list for which one more was asked to a page; whether there is another page.
+pub(super) fn cut<T>(found: &mut Vec<T>, limit: usize) -> bool {
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    has_more
+}
+
 /// How many of a list are asked for.
 pub(super) fn page(limit: Option<usize>) -> EngineResult<usize> {
     match limit.unwrap_or(USUAL_PAGE) {

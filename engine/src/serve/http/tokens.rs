@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use super::super::scope::Scope;
-use super::super::scope::Scopes;
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy, Timestamp};
 use crate::error::{Error, Result};
 use crate::id::TenantId;
@@ -86,7 +85,7 @@ impl Token {
     /// Whether it lets its holder do what needs that scope.
     #[must_use]
     pub fn allows(&self, scope: Scope) -> bool {
-        Scopes(self.scopes.clone()).allow(scope)
+        scope.is_among(&self.scopes)
     }
 }
 

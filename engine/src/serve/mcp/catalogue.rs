@@ -38,7 +38,7 @@ pub(super) fn tools() -> Vec<Tool> {
         ),
         tool(
             "run_code",
-            "Run Python in a sandbox; variables last between calls. The last expression is the value; `await` works. \
+            "Run Python in a sandbox; variables last as long as the client's session. The last expression is the value; `await` works. \
              Compose workflows and tools here: `workflows.fetch_json(url=...)`, `tools.curl.get(url=...)`, \
              `artifacts.save(\"name\", value)`, `asyncio.gather` with `workflows.invoke_async(...)`.",
             json!({

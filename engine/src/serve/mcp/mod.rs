@@ -216,11 +216,10 @@ impl ServerHandler for Server {
 /// Whether the token of the request is for that. Who has started this process needs none.
 fn check_scope(context: &RequestContext<RoleServer>, scope: Scope) -> Result<()> {
     let Some(request) = context.extensions.get::<Parts>() else { return Ok(()) };
-    if request.extensions.get::<Scopes>().is_some_and(|scopes| scopes.allow(scope)) {
-        return Ok(());
+    match request.extensions.get() {
+        Some(Scopes(scopes)) if scope.is_among(scopes) => Ok(()),
+        _ => Err(scope.lacking()),
     }
-    let message = format!("the token does not have the scope {scope}, which this needs");
-    Err(Error::new(Code::Denied, message))
 }
 
 /// An error that the client's program gets, not its model.

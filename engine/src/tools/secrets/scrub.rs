@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::{Secret, SecretName};
 use crate::error::{Error, Result};
@@ -64,10 +64,12 @@ impl Scrubber {
             }
         }
         add(text.bytes().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(), true);
-        for offset in 0..3 {
-            let inner = base64_within(text.as_bytes(), offset);
-            add(inner.replace('+', "-").replace('/', "_").into_bytes(), false);
-            add(inner.into_bytes(), false);
+        // By itself, and within something longer, with which it shares its first and last sign.
+        let alone = [STANDARD.encode(text), STANDARD_NO_PAD.encode(text)];
+        let within = (0..3).map(|offset| base64_within(text.as_bytes(), offset));
+        for encoded in alone.into_iter().chain(within) {
+            add(encoded.replace('+', "-").replace('/', "_").into_bytes(), false);
+            add(encoded.into_bytes(), false);
         }
         let begins = self.begins.get_or_insert_with(|| Box::new([false; 256]));
         for pattern in &patterns {

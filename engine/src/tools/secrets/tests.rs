@@ -72,6 +72,18 @@ fn json_is_escaped_in_several_ways() {
     }
 }
 
+/// Encoded by itself it leaves nothing, however its last group is filled up.
+#[test]
+fn base64_of_a_whole_secret() {
+    for secret in ["sw0rd/fish+canary", "sw0rd/fish+canary!", "sw0rd/fish+canary!?"] {
+        let encoded = encode(secret);
+        for form in [encoded.as_str(), encoded.trim_end_matches('='), &percent(&encoded, "")] {
+            let clean = scrubber(secret).text(&format!("<{form}>")).into_owned();
+            assert_eq!(clean, "<[secret KEY]>", "{form}");
+        }
+    }
+}
+
 /// As a key in PEM is, of which a log shows one line after the other.
 #[test]
 fn a_secret_of_several_lines_is_found_line_by_line() {

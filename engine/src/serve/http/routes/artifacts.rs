@@ -21,7 +21,7 @@ use super::super::body::{check_encoding, length, media_type, next, room, whole};
 use super::super::limits::MAX_PAGE;
 use super::super::openapi::Route;
 use super::super::problem::Problem;
-use super::super::query::{Asked, Named, page};
+use super::super::query::{Asked, Named, cut, page};
 use super::super::state::State;
 use super::super::tokens::Scope;
 use super::super::wire;
@@ -91,8 +91,7 @@ pub(super) async fn list(caller: Caller<Read>, Asked(query): Asked<ListQuery>) -
     let ListQuery { after, prefix, kind, .. } = query;
     let filter = Filter { prefix, kind, after, limit: limit + 1, ..Filter::default() };
     let mut found = caller.tenant.list_artifacts(&filter).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
+    let has_more = cut(&mut found, limit);
     // Of the page as it was found: what is not shown is passed over.
     let next = found.last().filter(|_| has_more).map(|last| last.name.as_str());
     let is_shown = |found: &&Metadata| {

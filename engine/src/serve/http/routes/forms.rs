@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::super::wire;
 use crate::approvals::Request;
-use crate::error::{Error, Result as EngineResult};
+use crate::error::{Error, Result};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::run::Run;
@@ -22,10 +22,12 @@ use crate::workflow::{Version, Workflow};
 const NAME: &str = "^[A-Za-z_][A-Za-z0-9_]{0,63}$";
 
 /// What names a version, or the beginning of it.
-const DIGEST: &str = "^[0-9a-f]{4,64}$";
+const DIGEST: &str = "^[0-9a-f]{6,64}$";
 
 /// Reads an object. To serde the fields of a struct may be a list as well, without names.
-fn by_name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<T, D::Error> {
+fn by_name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    json: D,
+) -> std::result::Result<T, D::Error> {
     struct Fields<T>(PhantomData<T>);
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
         type Value = T;
@@ -34,7 +36,7 @@ fn by_name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<T,
             f.write_str("an object")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
             T::deserialize(MapAccessDeserializer::new(map))
         }
     }
@@ -55,7 +57,7 @@ pub(super) struct GivenLimits {
 }
 
 impl GivenLimits {
-    pub(super) fn of(&self, server: &Limits) -> EngineResult<Limits> {
+    pub(super) fn of(&self, server: &Limits) -> Result<Limits> {
         let within = |name: &str, given: Option<u64>, most: u64| match given {
             None => Ok(most),
             Some(given) if (1..=most).contains(&given) => Ok(given),
@@ -111,7 +113,7 @@ pub(super) struct Invoke {
 }
 
 impl Invoke {
-    pub(super) fn arguments(&self) -> EngineResult<Json> {
+    pub(super) fn arguments(&self) -> Result<Json> {
         let Some(given) = &self.arguments else { return Ok(Json::empty_object()) };
         let json = Json::parse(given.get())?;
         if json.is_object() {
@@ -148,7 +150,7 @@ pub(super) struct OpenSession {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Decision")]
 pub(super) struct Decide {
-    /// Which call of the run; all that wait if not given.
+    /// Which call of the run; not needed if it waits with one, or all are refused.
     #[serde(default)]
     pub(super) call: Option<u64>,
 }

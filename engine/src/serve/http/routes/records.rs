@@ -8,10 +8,13 @@ use super::super::auth::{Admin, Caller, Read};
 use super::super::body::JsonBody;
 use super::super::limits::MAX_PAGE;
 use super::super::openapi::Route;
-use super::super::query::{Asked, Named, page};
+use super::super::query::{Asked, Named, cut, page};
 use super::super::tokens::Scope;
 use super::forms::{BriefRun, Decide, Record, Waiting};
 use crate::id::RunId;
+
+/// A run's id, a ULID.
+const RUN_ID: &str = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$";
 
 pub(super) fn routes() -> [Route; 4] {
     [
@@ -26,13 +29,16 @@ pub(super) fn routes() -> [Route; 4] {
         .answers::<Runs<'_>>(),
         Route::get("/v1/runs/{id}", show, "getRun", "What is recorded of a run")
             .scope(Scope::Read)
+            .named(RUN_ID)
             .answers::<Record<'_>>(),
         Route::post("/v1/runs/{id}/approve", approve, "approveCall", "Let a waiting call go on")
             .scope(Scope::Admin)
+            .named(RUN_ID)
             .takes::<Decide>()
             .answers::<Decided<'_>>(),
         Route::post("/v1/runs/{id}/deny", deny, "denyCall", "Refuse a waiting call")
             .scope(Scope::Admin)
+            .named(RUN_ID)
             .takes::<Decide>()
             .answers::<Decided<'_>>(),
     ]
@@ -69,13 +75,11 @@ pub(super) struct ListQuery {
 pub(super) async fn list(caller: Caller<Read>, Asked(query): Asked<ListQuery>) -> Answered {
     let limit = page(query.limit)?;
     let before = query.before.as_deref().map(RunId::parse).transpose()?;
-    // One more shows whether there is another page.
     let mut runs = match before {
         None => caller.tenant.runs(limit + 1).await?,
         Some(before) => caller.tenant.runs_before(before, limit + 1).await?,
     };
-    let has_more = runs.len() > limit;
-    runs.truncate(limit);
+    let has_more = cut(&mut runs, limit);
     let next = runs.last().filter(|_| has_more).map(|last| last.invocation.id.to_string());
     let waiting = caller.tenant.waiting()?;
     Ok(Answer::of(&Runs {

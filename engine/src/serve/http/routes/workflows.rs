@@ -16,7 +16,7 @@ use super::super::limits::MAX_PAGE;
 use super::super::once::once;
 use super::super::openapi::Route;
 use super::super::problem::Problem;
-use super::super::query::{Asked, Named, page};
+use super::super::query::{Asked, Named, cut, page};
 use super::super::state::State;
 use super::super::tokens::Scope;
 use super::super::{check_shown, shown, wire};
@@ -97,10 +97,8 @@ struct WorkflowPage<'a> {
 
 pub(super) async fn list(caller: Caller<Read>, Asked(query): Asked<ListQuery>) -> Answered {
     let limit = page(query.limit)?;
-    // One more shows whether there is another page.
     let mut found = caller.tenant.workflows_after(query.after.as_deref(), limit + 1).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
+    let has_more = cut(&mut found, limit);
     let next = found.last().filter(|_| has_more).map(|last| last.name.as_str());
     Ok(Answer::of(&WorkflowPage { workflows: found.iter().map(Into::into).collect(), next })?)
 }
