@@ -14,7 +14,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Code, Error, Result};
 use crate::limits::Limits;
 use crate::recording::Spent;
-use crate::run::Usage;
+use crate::run::{OwnUsage, Usage};
 
 /// How often a clock is looked at that stands.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -54,6 +54,7 @@ struct Counters {
     fuel: AtomicU64,
     host_calls: AtomicU64,
     output: AtomicU64,
+    tool_calls: AtomicU64,
 }
 
 /// While it lives, the tree's wall time stands still whenever no guest of it works.
@@ -273,6 +274,11 @@ impl Budget {
         Ok(())
     }
 
+    /// Counts a call of a tool.
+    pub(crate) fn count_tool_call(&self) {
+        self.own.tool_calls.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What the run's own instance has used.
     #[must_use]
     pub(crate) fn own(&self) -> Spent {
@@ -363,6 +369,11 @@ impl Budget {
                 .load(Ordering::Relaxed)
                 .saturating_sub(self.refused_calls.load(Ordering::Relaxed)),
             output_bytes: self.output.load(Ordering::Relaxed),
+            own: OwnUsage {
+                fuel: self.own.fuel.load(Ordering::Relaxed),
+                tool_calls: self.own.tool_calls.load(Ordering::Relaxed),
+                output_bytes: self.own.output.load(Ordering::Relaxed),
+            },
         }
     }
 

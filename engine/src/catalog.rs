@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::admission::Account;
 use crate::analysis::{self, Codes};
 use crate::artifacts::MAX_DESCRIPTION;
 use crate::budget::Budget;
@@ -45,6 +46,7 @@ pub(crate) struct Catalog {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) codes: Arc<Codes>,
+    pub(crate) account: Arc<Account>,
 }
 
 impl Catalog {
@@ -60,6 +62,7 @@ impl Catalog {
         if self.library.get(&name).await?.is_some() {
             return Err(taken(&name));
         }
+        self.room_for(1).await?;
         let mut workflow = self.prepare(name, new, payer).await?;
         self.pin(&mut workflow).await?;
         let vector = self.vector(&workflow).await?;
@@ -68,6 +71,26 @@ impl Catalog {
         // Said to whoever creates it, and not part of it: what is alike may go tomorrow.
         workflow.analysis.warnings.extend(alike);
         Ok(workflow)
+    }
+
+    /// Makes sure that the tenant may save so many workflows more. Those that are saved at the
+    /// same moment may be a few too many.
+    ///
+    /// # Errors
+    /// [`Code::QuotaExceeded`].
+    pub(crate) async fn room_for(&self, more: u64) -> Result<()> {
+        self.account.check_stored()?;
+        let Some(most) = self.account.quota().workflows else { return Ok(()) };
+        let there_are = self.library.count().await?;
+        if there_are.saturating_add(more) <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "tenant {} has {there_are} workflows and may have {most}: delete some, or raise \
+             quota.workflows",
+            self.tenant
+        );
+        Err(Error::new(Code::QuotaExceeded, message))
     }
 
     /// Names the workflows that do nearly the same.

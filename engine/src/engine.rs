@@ -3,13 +3,15 @@
 mod artifacts;
 mod grants;
 mod images;
+mod quotas;
 mod readiness;
 
 use std::collections::HashMap;
 #[cfg(feature = "lancedb")]
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
+use crate::admission::Admission;
 use crate::analysis::Codes;
 use crate::artifacts::ArtifactLimits;
 use crate::catalog::Catalog;
@@ -17,11 +19,11 @@ use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::embed::{Embedder, hashing::HashingEmbedder};
 use crate::error::{Error, Result};
 use crate::grants::Grants;
-use crate::host::slot::Places;
 use crate::id::{ImageName, TenantId};
 use crate::images::{DEFAULT_IN_MEMORY, Images};
 use crate::invoke::{Invoker, Validators};
 use crate::limits::Limits;
+use crate::quota::Quota;
 use crate::runtimes::Runtimes;
 use crate::sandbox::{Runtime, RuntimeOptions};
 use crate::schema::nearest;
@@ -64,10 +66,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     codes: Arc<Codes>,
-    places: Arc<Places>,
-    shares: Mutex<HashMap<TenantId, Weak<Places>>>,
-    /// Root runs that one tenant may have at once.
-    share: usize,
+    admission: Admission,
 }
 
 /// Puts an [`Engine`] together. What is not set is kept in memory, has no
@@ -80,6 +79,7 @@ pub struct EngineBuilder {
     limits: Limits,
     artifacts: ArtifactLimits,
     grants: Grants,
+    quota: Quota,
     images: Images,
     images_in_memory: usize,
     usual_image: Option<ImageName>,
@@ -106,6 +106,7 @@ impl Engine {
             limits: Limits::default(),
             artifacts: ArtifactLimits::default(),
             grants: Grants::everything(),
+            quota: Quota::default(),
             images: Images::default(),
             images_in_memory: DEFAULT_IN_MEMORY,
             usual_image: None,
@@ -179,23 +180,12 @@ impl Engine {
         ))
     }
 
-    /// One tenant's share of the places, which all its views have in common.
-    fn share(&self, id: &TenantId) -> Arc<Places> {
-        let mut shares = self.0.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get(id).and_then(Weak::upgrade) {
-            return share;
-        }
-        // Whoever is not looked at by anybody has no share to remember.
-        shares.retain(|_, share| share.strong_count() > 0);
-        let share = Arc::new(Places::new(self.0.share));
-        shares.insert(id.clone(), Arc::downgrade(&share));
-        share
-    }
-
     fn view(&self, id: TenantId, store: Store) -> Tenant {
         let inner = &self.0;
         let Store { incarnation, library, artifacts, records, approvals } = store;
-        let artifacts = inner.shelves.get(&id, artifacts, &inner.clock);
+        let account = inner.admission.account(&id, &incarnation);
+        let quota = inner.admission.quota(&id);
+        let artifacts = inner.shelves.get(&id, artifacts, &inner.clock, quota);
         let catalog = Catalog {
             tenant: id.clone(),
             runtime: Arc::clone(inner.runtimes.plain()),
@@ -204,6 +194,7 @@ impl Engine {
             clock: Arc::clone(&inner.clock),
             entropy: Arc::clone(&inner.entropy),
             codes: Arc::clone(&inner.codes),
+            account: Arc::clone(&account),
         };
         let image = inner.tenant_images.get(&catalog.tenant).unwrap_or(&inner.usual_image);
         let invoker = Invoker {
@@ -214,8 +205,7 @@ impl Engine {
             artifacts,
             records,
             approvals,
-            places: Arc::clone(&inner.places),
-            share: self.share(&id),
+            account,
             validators: Validators::default(),
         };
         let grants = inner.grants.of(&invoker.catalog.tenant);
@@ -235,7 +225,9 @@ impl Engine {
     /// # Errors
     /// [`Code::Unavailable`](crate::error::Code::Unavailable) if the storage cannot be written.
     pub async fn delete_tenant(&self, id: &TenantId) -> Result<bool> {
-        self.0.storage.delete(id).await
+        let deleted = self.0.storage.delete(id).await?;
+        self.0.admission.forget(id);
+        Ok(deleted)
     }
 }
 
@@ -305,6 +297,13 @@ impl EngineBuilder {
         self
     }
 
+    /// What each tenant may take, unless [`Engine::set_quotas`] says otherwise.
+    #[must_use]
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quota = quota;
+        self
+    }
+
     /// Tells the date by this clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -337,9 +336,8 @@ impl EngineBuilder {
         // Half of the instances are for nested runs and for sessions, and a quarter for runs
         // that wait for somebody.
         let places = (runtime.max_instances() / 4).max(1) as usize;
-        // A quarter of them is always for others: a tenant whose runs all wait
-        // for something holds its share, and no more.
-        let share = (places - places / 4).max(1);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let admission = Admission::new(places, cores, self.quota, &self.storage, &self.clock);
         Ok(Engine(Arc::new(Inner {
             runtimes: Arc::new(Runtimes::new(runtime, self.images, self.images_in_memory)),
             usual_image: self.usual_image,
@@ -353,9 +351,7 @@ impl EngineBuilder {
             clock: self.clock,
             entropy: self.entropy,
             codes: Arc::default(),
-            places: Arc::new(Places::new(places)),
-            shares: Mutex::default(),
-            share,
+            admission,
         })))
     }
 }

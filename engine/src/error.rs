@@ -1,8 +1,12 @@
 //! What can go wrong, grouped by what a caller can do about it.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::json::Json;
+
+/// Among an error's details: when it is worth to try again, in milliseconds from then.
+const RETRY_AFTER: &str = "retry_after_ms";
 
 /// The result of an operation that can fail with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -253,6 +257,20 @@ impl Error {
     #[must_use]
     pub const fn details(&self) -> Option<&Json> {
         self.details.as_ref()
+    }
+
+    /// Says when it is worth to try again.
+    #[must_use]
+    pub(crate) fn with_retry_after(self, after: Duration) -> Self {
+        let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.with_details(Json::from(serde_json::json!({ RETRY_AFTER: millis })))
+    }
+
+    /// When it is worth to try again, if that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let details = self.details.as_ref()?.to::<serde_json::Value>().ok()?;
+        details.get(RETRY_AFTER)?.as_u64().map(Duration::from_millis)
     }
 
     /// The message followed by those of its causes, separated by colons.

@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures::future::Either;
 
+use crate::admission::{Account, Admitted, Slot};
 use crate::approvals::Approvals;
 use crate::artifacts::Shelf;
 use crate::budget::Budget;
@@ -15,7 +17,6 @@ use crate::capabilities::keep_visible;
 use crate::catalog::{Catalog, NewWorkflow, checked_query};
 use crate::error::{Code, Error, Result};
 use crate::grants::{Granted, Target};
-use crate::host::slot::{Admitted, Places, Slot};
 use crate::host::workflows::Workflows;
 use crate::id::{ImageName, RunId, SourceDigest, VersionId, WorkflowName};
 use crate::json::Json;
@@ -68,11 +69,8 @@ pub(crate) struct Invoker {
     pub(crate) artifacts: Arc<Shelf>,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) approvals: Arc<dyn Approvals>,
-    /// Of root runs, over all tenants of the engine. Nested runs take none: their ancestors
-    /// hold one already.
-    pub(crate) places: Arc<Places>,
-    /// Of these, what this tenant may have at once: it cannot make the others wait.
-    pub(crate) share: Arc<Places>,
+    /// Lets root runs begin. Nested runs are not asked: their ancestors were.
+    pub(crate) account: Arc<Account>,
     pub(crate) validators: Validators,
 }
 
@@ -146,7 +144,7 @@ impl Invoker {
 
     /// Waits until there is room for another root run.
     pub(crate) async fn admit(&self) -> Result<Admitted> {
-        Slot::admit(&self.places, &self.share).await
+        self.account.admit(self.records.as_ref()).await
     }
 
     /// Runs a workflow that another one invokes, on what is left of its budget.
@@ -274,7 +272,11 @@ pub(crate) async fn within_wall_time(
     work: impl Future<Output = Outcome>,
 ) -> Outcome {
     let budget = &context.budget;
-    let mut work = pin!(work);
+    let work = pin!(work);
+    let mut work = match context.slot.account() {
+        Some(account) => Either::Left(account.in_turn(work)),
+        None => Either::Right(work),
+    };
     let mut keep = pin!(context.slot.keep());
     loop {
         tokio::select! {
@@ -343,6 +345,9 @@ impl Opened {
             stderr,
             recorded: self.context.tape.take(&self.source, self.runtime.identity()),
         };
+        if let Some(account) = self.context.slot.account() {
+            account.ended(&run);
+        }
         self.records.append(run.clone());
         run
     }

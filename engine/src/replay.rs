@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::admission::Slot;
 use crate::approvals::memory::MemoryApprovals;
 use crate::artifacts::{ArtifactLimits, Shelf};
 use crate::budget::Budget;
 use crate::error::{Blame, Code, Error, Result};
 use crate::grants::Granted;
 use crate::host::denied::Denied;
-use crate::host::slot::Slot;
 use crate::id::{RunId, SourceDigest};
 use crate::images::Images;
 use crate::invoke::{Invoker, within_wall_time};

@@ -117,6 +117,19 @@ pub struct Usage {
     pub host_calls: u64,
     /// Bytes of standard output, standard error and results, those of nested runs included.
     pub output_bytes: u64,
+    /// Of all that, what the run has used itself.
+    pub own: OwnUsage,
+}
+
+/// What a run has used itself, nested runs not included: what can be summed over runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OwnUsage {
+    /// Units of fuel.
+    pub fuel: u64,
+    /// Calls of tools.
+    pub tool_calls: u64,
+    /// Bytes of standard output, standard error and results.
+    pub output_bytes: u64,
 }
 
 /// Something that happens while a run lasts.

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod grants;
+mod usage;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::limits::Limits;
 use crate::replay::{self, Replay};
 use crate::run::Run;
 use crate::session::Session;
+
 use crate::workflow::{Analysis, Deletion, Graph, Hit, Version, Workflow};
 
 /// One tenant's library, tools, artifacts and runs. Cheap to clone.

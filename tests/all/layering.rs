@@ -8,7 +8,7 @@ use std::path::Path;
 use repertoire_tests::repository;
 
 /// The modules in the order of `lib.rs`: each may use those before it.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 33] = [
     "error",
     "json",
     "clock",
@@ -17,7 +17,9 @@ const ORDER: [&str; 30] = [
     "workflow",
     "recording",
     "run",
+    "usage",
     "grants",
+    "quota",
     "budget",
     "schema", // vocabulary
     "embed",
@@ -28,6 +30,7 @@ const ORDER: [&str; 30] = [
     "record",
     "approvals",
     "storage",
+    "admission",
     "tools", // the flow
     "images",
     "capabilities",
@@ -42,7 +45,7 @@ const ORDER: [&str; 30] = [
 ];
 
 /// How many of them are vocabulary.
-const VOCABULARY: usize = 11;
+const VOCABULARY: usize = 13;
 
 /// What comes after all of those, in this order.
 const FRONT: [&str; 6] = ["invocation", "session", "tenant", "engine", "serve", "cli"];

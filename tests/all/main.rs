@@ -25,6 +25,7 @@ mod embedding;
 mod events;
 mod examples;
 #[cfg(feature = "full")]
+mod fairness_figures;
 mod format;
 mod hostile;
 mod image_figures;

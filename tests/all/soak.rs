@@ -13,6 +13,7 @@ use repertoire::record::Records;
 use repertoire::run::{Outcome, Run};
 use repertoire::storage::memory::MemoryStorage;
 use repertoire::storage::{Storage, Store};
+use repertoire::usage::{Span, UsageReport};
 use repertoire::{Blame, Limits, Result, Tenant};
 use repertoire_tests::{Bench, Group, TenantOrNew, bench_with};
 use serde_json::json;
@@ -51,6 +52,10 @@ impl Records for Ledger {
 
     async fn list(&self, _: usize, _: Option<RunId>) -> Result<Vec<Run>> {
         Ok(Vec::new())
+    }
+
+    async fn usage(&self, _: Span) -> Result<UsageReport> {
+        Ok(UsageReport::default())
     }
 
     async fn flush(&self) -> Result<()> {

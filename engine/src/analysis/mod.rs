@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::admission::Slot;
 use crate::approvals::memory::MemoryApprovals;
 use crate::artifacts::{ArtifactLimits, Shelf};
 use crate::budget::Budget;
@@ -14,7 +15,6 @@ use crate::clock::{Clock, Entropy};
 use crate::error::{Code, Error, Result};
 use crate::grants::{Granted, Grants};
 use crate::host::denied::Denied;
-use crate::host::slot::Slot;
 use crate::id::{RunId, TenantId};
 use crate::images::Images;
 use crate::library::MAX_SOURCE;

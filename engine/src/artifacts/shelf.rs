@@ -1,7 +1,7 @@
 //! What a tenant may do with its artifacts, wherever they lie.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::clock::{Clock, Entropy, SystemEntropy, Timestamp};
 use crate::error::{Code, Error, Result};
 use crate::id::{ArtifactName, quoted};
 use crate::json::Json;
+use crate::quota::LiveQuota;
 
 /// How many writers may race for a version before one gives up: more than a
 /// tenant has runs at once.
@@ -45,6 +46,8 @@ pub(crate) struct Shelf {
     store: Arc<dyn Artifacts>,
     clock: Arc<dyn Clock>,
     limits: ArtifactLimits,
+    /// Of which the number of artifacts is looked at here.
+    quota: LiveQuota,
     /// Held from looking at the quota to having saved.
     saving: Mutex<()>,
     unfinished: Arc<Unfinished>,
@@ -62,11 +65,18 @@ impl Shelf {
             store,
             clock,
             limits,
+            quota: LiveQuota::default(),
             saving: Mutex::default(),
             unfinished: Arc::default(),
             // So that the first save looks for what an earlier process left behind.
             unseen: AtomicU64::new(LOOK_EVERY_BYTES),
         }
+    }
+
+    /// Keeps to a tenant's quota.
+    pub(crate) fn with_quota(mut self, quota: LiveQuota) -> Self {
+        self.quota = quota;
+        self
     }
 
     /// Whether this is the shelf of that store.
@@ -92,6 +102,7 @@ impl Shelf {
         }
         check_size(name, bytes.len() as u64)?;
         let all = self.room_for(bytes.len() as u64, None).await?;
+        self.check_count(name, &all.0)?;
         let mut pieces = None;
         if bytes.len() > PIECE {
             let id = SystemEntropy.next_u64();
@@ -287,6 +298,28 @@ impl Shelf {
         }
     }
 
+    /// Makes sure that there may be an artifact of that name beside those that are known.
+    fn check_count(&self, name: &ArtifactName, known: &[Metadata]) -> Result<()> {
+        let Some(most) = self.quota.get().artifacts else { return Ok(()) };
+        let names: HashSet<_> = known.iter().map(|found| &found.name).collect();
+        if names.contains(name) || (names.len() as u64) < most {
+            return Ok(());
+        }
+        let message = format!(
+            "the tenant has {} artifacts and may have {most}: delete some, or raise quota.artifacts",
+            names.len()
+        );
+        Err(Error::new(Code::QuotaExceeded, message))
+    }
+
+    /// How many artifacts there are.
+    pub(crate) async fn count(&self) -> Result<u64> {
+        let (all, now) = (self.store.versions(None).await?, self.clock.now());
+        let names: HashSet<_> =
+            all.iter().filter(|found| !found.is_expired(now)).map(|found| &found.name).collect();
+        Ok(names.len() as u64)
+    }
+
     /// Inserts the next version. Somebody else may take its number, and then
     /// both are kept, one after the other.
     async fn insert(
@@ -295,6 +328,7 @@ impl Shelf {
         whole: Option<Bytes>,
         mut known: Vec<Metadata>,
     ) -> Result<Metadata> {
+        self.check_count(&new.name, &known)?;
         for _ in 0..MAX_ATTEMPTS {
             let own = known.iter().filter(|found| found.name == new.name);
             new.version = own.map(|found| found.version).max().unwrap_or(0) + 1;

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 
 pub(super) use artifacts::{Artifacts, Kind};
 pub(super) use runtime::Runtime;
-pub(super) use serve::{Serve, Token};
+pub(super) use serve::{Serve, Token, Usage};
 
 /// A searchable library of Python workflows, each run in a WebAssembly sandbox of its own.
 #[derive(Debug, Parser)]
@@ -169,6 +169,15 @@ Examples:
   repertoire serve
   repertoire serve --listen 0.0.0.0:8787 --grace 60s")]
     Serve(Serve),
+    /// Show what a tenant's runs have used, by workflow, and how much of its quota
+    #[command(after_help = "\
+`[quota]` and `[tenants.NAME.quota]` in repertoire.toml say what may be used; docs/quotas.md has all
+of them.
+
+Examples:
+  repertoire usage --tenant acme
+  repertoire usage --last 30days --json")]
+    Usage(Usage),
     /// Say who may use `repertoire serve`
     #[command(subcommand)]
     Token(Token),

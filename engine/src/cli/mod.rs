@@ -24,7 +24,9 @@ mod runs;
 mod tenants;
 mod mcp;
 mod serve;
+mod reload;
 mod tokens;
+mod usage;
 mod exchange;
 mod doctor;
 mod config;
@@ -239,6 +241,7 @@ async fn dispatch(app: &App, command: Command) -> Result<Exit> {
         Command::Doctor => doctor::doctor(app).await,
         Command::Export { directory } => exchange::export(app, &directory).await,
         Command::Import { directory } => workflows::import(app, &directory).await,
+        Command::Usage(command) => usage::usage(app, &command).await,
         Command::Token(command) => tokens::dispatch(app, command).await,
         // Done elsewhere: in `execute`, and in `until_interrupted`.
         Command::Config | Command::Completions { .. } | Command::Serve(_) => Ok(Exit::Done),

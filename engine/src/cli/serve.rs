@@ -5,6 +5,7 @@ use std::pin::pin;
 use tokio::net::TcpListener;
 
 use super::app::App;
+use super::reload::follow;
 use super::{Exit, exit_at_next_interruption, interruption};
 use crate::error::{Error, Result};
 use crate::serve::http::Server;
@@ -34,6 +35,9 @@ pub(super) async fn serve(app: &App) -> Result<Exit> {
         app.output.note("ending: no new requests");
         exit_at_next_interruption();
     };
-    Box::pin(Server::new(engine, tokens, limits).serve(listener, ended)).await?;
-    Ok(Exit::Done)
+    let server = Server::new(engine.clone(), tokens, limits);
+    tokio::select! {
+        served = Box::pin(server.serve(listener, ended)) => served.map(|()| Exit::Done),
+        never = follow(app, &engine) => match never {},
+    }
 }

@@ -4,11 +4,13 @@
 //! flags and `repertoire config` all go by it.
 
 mod file;
+mod grants;
+mod quota;
 mod serve;
 mod tenants;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +19,6 @@ use super::Environment;
 use super::args::{Global, LimitFlags, Serve};
 use crate::artifacts::ArtifactLimits;
 use crate::error::{Error, Result};
-use crate::grants::{Decision, Grants, Rule};
 use crate::id::{ImageName, TenantId, quoted};
 use crate::images::DEFAULT_IN_MEMORY;
 use crate::limits::Limits;
@@ -49,7 +50,7 @@ struct Key {
     kind: Kind,
 }
 
-const KEYS: [Key; 31] = [
+const KEYS: [Key; 40] = [
     key("data", "REPERTOIRE_DATA", "--data", Kind::Path),
     key("tools", "REPERTOIRE_TOOLS", "--tools", Kind::Path),
     key("secrets", "REPERTOIRE_SECRETS", "", Kind::Path),
@@ -72,6 +73,15 @@ const KEYS: [Key; 31] = [
     key("limits.processes", "REPERTOIRE_PROCESSES", "", Kind::Count),
     key("artifacts.quota_mib", "REPERTOIRE_ARTIFACTS_QUOTA_MIB", "", Kind::Count),
     key("artifacts.versions", "REPERTOIRE_ARTIFACTS_VERSIONS", "", Kind::Count),
+    key("quota.concurrent_runs", "REPERTOIRE_QUOTA_CONCURRENT_RUNS", "", Kind::Count),
+    key("quota.waiting_runs", "REPERTOIRE_QUOTA_WAITING_RUNS", "", Kind::CountOrNone),
+    key("quota.period_seconds", "REPERTOIRE_QUOTA_PERIOD_SECONDS", "", Kind::Seconds),
+    key("quota.runs", "REPERTOIRE_QUOTA_RUNS", "", Kind::CountOrNone),
+    key("quota.fuel", "REPERTOIRE_QUOTA_FUEL", "", Kind::CountOrNone),
+    key("quota.tool_calls", "REPERTOIRE_QUOTA_TOOL_CALLS", "", Kind::CountOrNone),
+    key("quota.workflows", "REPERTOIRE_QUOTA_WORKFLOWS", "", Kind::CountOrNone),
+    key("quota.artifacts", "REPERTOIRE_QUOTA_ARTIFACTS", "", Kind::CountOrNone),
+    key("quota.stored_mib", "REPERTOIRE_QUOTA_STORED_MIB", "", Kind::CountOrNone),
     key("grants.default", "REPERTOIRE_GRANTS_DEFAULT", "", Kind::Text),
     key("grants.allow", "REPERTOIRE_GRANTS_ALLOW", "", Kind::List),
     key("grants.ask", "REPERTOIRE_GRANTS_ASK", "", Kind::List),
@@ -190,6 +200,38 @@ impl Settings {
         settings.tenant_images()?;
         settings.tenant_grants()?;
         Ok(settings)
+    }
+
+    /// The file that they are read from, if there is one.
+    pub(super) fn file(environment: &Environment) -> Option<PathBuf> {
+        file::find(&environment.current_dir)
+    }
+
+    /// Reads them once more, without what flags say: they have no word in what can change while a
+    /// server runs.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn again(environment: &Environment) -> Result<Self> {
+        Self::read(environment, &Global::default(), CommandFlags::default())
+    }
+
+    /// The settings that differ in `new`, and that hold from the start of a process to its end.
+    pub(super) fn fixed_that_differ(&self, new: &Self) -> Vec<String> {
+        let is_fixed =
+            |name: &str| !file::OWN.iter().any(|own| name.split('.').any(|at| at == *own));
+        let of = |settings: &Self| -> BTreeMap<String, (Value, Origin)> {
+            let all = settings.all().filter_map(|(name, value)| Some((name, value?.clone())));
+            all.filter(|(name, _)| is_fixed(name)).collect()
+        };
+        let (old, new) = (of(self), of(new));
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let differs = |name: &&&String| {
+            let old = old.get(**name);
+            let is_flag = old.is_some_and(|(_, origin)| matches!(origin, Origin::Flag(_)));
+            !is_flag && old.map(|(value, _)| value) != new.get(**name).map(|(value, _)| value)
+        };
+        names.iter().filter(differs).map(|name| (*name).clone()).collect()
     }
 
     /// Every setting by name, and if it has a value, that and where it comes from.
@@ -321,41 +363,6 @@ impl Settings {
         }
     }
 
-    /// The limits of a run.
-    pub(super) fn limits(&self) -> Limits {
-        let wall_time = match self.values.get("limits.timeout_seconds") {
-            Some((Value::Seconds(time), _)) => *time,
-            _ => Limits::default().wall_time,
-        };
-        Limits {
-            fuel: self.count("limits.fuel"),
-            memory_bytes: self.count("limits.memory_mib").saturating_mul(MIB),
-            wall_time,
-            output_bytes: self.count("limits.output_bytes"),
-            host_calls: self.count("limits.host_calls"),
-            depth: u32::try_from(self.count("limits.depth")).unwrap_or(u32::MAX),
-            recording_bytes: self.count("limits.recording_bytes"),
-            ..Limits::default()
-        }
-    }
-
-    /// What a tenant may keep as artifacts.
-    pub(super) fn artifacts(&self) -> ArtifactLimits {
-        ArtifactLimits {
-            quota_bytes: self.count("artifacts.quota_mib").saturating_mul(MIB),
-            versions: u32::try_from(self.count("artifacts.versions")).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// What the tenant may reach.
-    ///
-    /// # Errors
-    /// [`Code::InvalidArgument`](crate::error::Code::InvalidArgument), naming where a rule
-    /// that is none was written.
-    pub(super) fn grants(&self) -> Result<Grants> {
-        grants_of(&self.values)
-    }
-
     /// Where tools' commands are looked for.
     pub(super) fn search_path(&self) -> Option<OsString> {
         self.search_path.clone()
@@ -365,38 +372,6 @@ impl Settings {
     pub(super) fn temp_dir(&self) -> &Path {
         &self.temp_dir
     }
-}
-
-/// What values say of grants.
-fn grants_of(values: &Values) -> Result<Grants> {
-    let refuse = |name: &str, problem: &str| {
-        let origin = values.get(name).map(|(_, origin)| origin.to_string());
-        let origin = origin.unwrap_or_default();
-        Error::invalid_argument(format!("{origin}: {name}: {problem}"))
-    };
-    let rules = |name| match values.get(name) {
-        Some((Value::List(rules), _)) => rules
-            .iter()
-            .map(|rule| Rule::new(rule).map_err(|error| refuse(name, error.message())))
-            .collect(),
-        _ => Ok(Vec::new()),
-    };
-    let default = match values.get("grants.default").map(|(value, _)| value.to_string()).as_deref()
-    {
-        None => None,
-        Some("allow") => Some(Decision::Allow),
-        Some("ask") => Some(Decision::Ask),
-        Some("deny") => Some(Decision::Deny),
-        Some(_) => {
-            return Err(refuse("grants.default", "write \"allow\", \"ask\" or \"deny\""));
-        }
-    };
-    let (allow, ask) = (rules("grants.allow")?, rules("grants.ask")?);
-    let ask_seconds = match values.get("grants.ask_seconds") {
-        Some((Value::Count(seconds), _)) => Some(*seconds),
-        _ => None,
-    };
-    Ok(Grants { default, allow, ask, deny: rules("grants.deny")?, ask_seconds })
 }
 
 fn flag<'a>(name: &str, global: &'a Global, command: CommandFlags<'a>) -> Option<&'a OsString> {
@@ -445,6 +420,7 @@ fn defaults(environment: &Environment) -> Values {
     let artifacts = ArtifactLimits::default();
     set("artifacts.quota_mib", Value::Count(artifacts.quota_bytes / MIB));
     set("artifacts.versions", Value::Count(u64::from(artifacts.versions)));
+    quota::defaults(&mut set);
     let http = HttpLimits::default();
     set("serve.listen", Value::Text(serve::USUAL.to_owned()));
     set("serve.grace_seconds", Value::Seconds(http.grace));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::artifacts::{ArtifactLimits, Artifacts, Shelf};
 use crate::clock::Clock;
 use crate::id::TenantId;
+use crate::quota::LiveQuota;
 
 /// One shelf a tenant, whoever looks at it: its quota is watched in one place.
 pub(super) struct Shelves {
@@ -23,13 +24,15 @@ impl Shelves {
         tenant: &TenantId,
         store: Arc<dyn Artifacts>,
         clock: &Arc<dyn Clock>,
+        quota: LiveQuota,
     ) -> Arc<Shelf> {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.retain(|_, shelf| shelf.strong_count() > 0);
         // A tenant may have been deleted and created anew, while somebody held the old one.
         let known = in_use.get(tenant).and_then(Weak::upgrade).filter(|shelf| shelf.is_of(&store));
         known.unwrap_or_else(|| {
-            let shelf = Arc::new(Shelf::new(store, Arc::clone(clock), self.limits.clone()));
+            let shelf = Shelf::new(store, Arc::clone(clock), self.limits.clone());
+            let shelf = Arc::new(shelf.with_quota(quota));
             in_use.insert(tenant.clone(), Arc::downgrade(&shelf));
             shelf
         })

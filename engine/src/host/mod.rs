@@ -9,7 +9,6 @@ pub(crate) mod artifacts;
 pub(crate) mod calls;
 pub(crate) mod denied;
 mod images;
-pub(crate) mod slot;
 mod tools;
 pub(crate) mod workflows;
 

@@ -119,6 +119,10 @@ async fn call(
     let arguments = read_arguments(arguments)?;
     gate(&context, &Target::Tool { tool: &tool, callable: &callable }, &arguments).await?;
     let bounds = bounds(&context);
+    if let Some(account) = context.slot.account() {
+        account.call_tool()?;
+    }
+    context.budget.count_tool_call();
     let target = || target(&tool, &callable);
     let tools = reachable(&context.grants, &context.tools);
     let work = tools.call(&tool, &callable, &arguments, &bounds);

@@ -33,6 +33,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use self::durable::create_dir;
 pub(crate) use self::table::{Table, column, equal, rows_of};
+pub(crate) use self::tidy::size;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 

@@ -5,16 +5,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arrow_array::{RecordBatch, RecordBatchIterator};
-use arrow_schema::{DataType, Field, SchemaRef};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use lancedb::database::CreateTableMode;
 use lancedb::expr::{DfExpr, col, lit};
 use lancedb::query::{ExecutableQuery, Query};
+use lancedb::table::NewColumnTransform;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::durable::Synced;
-use super::{Database, Durability, before, guarded};
+use super::{Database, Durability, Failure, before, guarded};
 use crate::error::{Error, Result};
 
 /// Every write makes a file and a version, which every read has to look at. So
@@ -120,6 +121,13 @@ impl Table {
         version.map(Some).map_err(|failure| failure.into_error(self.doing("read")))
     }
 
+    /// How many rows there are.
+    pub(crate) async fn count(self: &Arc<Self>) -> Result<u64> {
+        let Some(table) = self.existing().await? else { return Ok(0) };
+        let count = guarded(table.count_rows(None).boxed()).await;
+        count.map(|count| count as u64).map_err(|failure| failure.into_error(self.doing("read")))
+    }
+
     /// Inserts rows whose key, `on`, is new; answers how many were.
     pub(crate) fn insert<'a>(
         self: &'a Arc<Self>,
@@ -183,6 +191,22 @@ impl Table {
         guarded(create.boxed())
             .await
             .map_err(|failure| failure.into_error(self.doing("overwrite")))?;
+        super::durable::sync_new(&self.dir())
+            .map_err(|error| Error::unavailable(self.doing("force to disk")).with_source(error))
+    }
+
+    /// Adds the columns that the table lacks, which may be null, to rows of an older format.
+    pub(crate) async fn add_missing_columns(self: &Arc<Self>) -> Result<()> {
+        let Some(table) = self.existing().await? else { return Ok(()) };
+        let doing = |failure: Failure| failure.into_error(self.doing("upgrade"));
+        let found = guarded(table.schema().boxed()).await.map_err(doing)?;
+        let is_missing = |field: &&FieldRef| found.field_with_name(field.name()).is_err();
+        let missing: Vec<_> = self.schema.fields().iter().filter(is_missing).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let nulls = NewColumnTransform::AllNulls(Arc::new(Schema::new(missing)));
+        guarded(table.add_columns().transform(nulls).execute().boxed()).await.map_err(doing)?;
         super::durable::sync_new(&self.dir())
             .map_err(|error| Error::unavailable(self.doing("force to disk")).with_source(error))
     }

@@ -93,7 +93,8 @@ fn prune(keep: Duration) -> OptimizeAction {
     }
 }
 
-fn size(dir: &Path) -> std::io::Result<u64> {
+/// Bytes of all files in a directory.
+pub(crate) fn size(dir: &Path) -> std::io::Result<u64> {
     let mut sum = 0;
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;

@@ -333,6 +333,10 @@ impl Library for LanceLibrary {
         Ok(workflows)
     }
 
+    async fn count(&self) -> Result<u64> {
+        self.workflows.count().await
+    }
+
     async fn graph(&self) -> Result<Graph> {
         let columns = Select::columns(&[NAME, VERSION, INVOKES]);
         let found = self.workflows.read(|query| Ok(rows_of(query.select(columns)))).await?;

@@ -100,6 +100,10 @@ impl Library for MemoryLibrary {
         Ok(page.map(|(_, workflow)| workflow.clone()).collect())
     }
 
+    async fn count(&self) -> Result<u64> {
+        Ok(self.state().live.len() as u64)
+    }
+
     async fn graph(&self) -> Result<Graph> {
         let links = |workflow: &Workflow| Links {
             name: workflow.name.clone(),

@@ -64,6 +64,9 @@ pub trait Library: Send + Sync {
     /// The first `limit` workflows after a name, or of all, by name.
     async fn list(&self, after: Option<&WorkflowName>, limit: usize) -> Result<Vec<Workflow>>;
 
+    /// How many workflows there are.
+    async fn count(&self) -> Result<u64>;
+
     /// Who invokes whom, by name: what is known of all workflows without reading them whole.
     async fn graph(&self) -> Result<Graph>;
 

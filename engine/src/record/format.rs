@@ -15,7 +15,7 @@ use crate::id::{RunId, SourceDigest, TenantId, VersionId};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::recording::Recorded;
-use crate::run::{Exception, Failure, Invocation, Outcome, Run, Usage, Value};
+use crate::run::{Exception, Failure, Invocation, Outcome, OwnUsage, Run, Usage, Value};
 
 /// The number of the format that is written.
 /// 2 has the recording of the run, or why there is none.
@@ -140,6 +140,15 @@ struct StoredUsage {
     wall_time_ns: u64,
     host_calls: u64,
     output_bytes: u64,
+    #[serde(default)]
+    own: StoredOwn,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+struct StoredOwn {
+    fuel: u64,
+    tool_calls: u64,
+    output_bytes: u64,
 }
 
 /// Serde reads `null` as no value; here it is one.
@@ -192,6 +201,11 @@ impl From<&Run> for Stored {
                 wall_time_ns: nanoseconds(usage.wall_time),
                 host_calls: usage.host_calls,
                 output_bytes: usage.output_bytes,
+                own: StoredOwn {
+                    fuel: usage.own.fuel,
+                    tool_calls: usage.own.tool_calls,
+                    output_bytes: usage.own.output_bytes,
+                },
             },
             stdout: stdout.clone(),
             stderr: stderr.clone(),
@@ -269,6 +283,11 @@ impl TryFrom<Stored> for Run {
                 wall_time: Duration::from_nanos(stored.usage.wall_time_ns),
                 host_calls: stored.usage.host_calls,
                 output_bytes: stored.usage.output_bytes,
+                own: OwnUsage {
+                    fuel: stored.usage.own.fuel,
+                    tool_calls: stored.usage.own.tool_calls,
+                    output_bytes: stored.usage.own.output_bytes,
+                },
             },
             stdout: stored.stdout,
             stderr: stored.stderr,

@@ -18,12 +18,22 @@ use crate::lance::columns::rows;
 use crate::lance::{Database, Table, column, equal, rows_of};
 use crate::recording::Recording;
 use crate::run::Run;
+use crate::usage::{Metered, Span, UsageReport};
+
+const TABLE: &str = "runs";
 
 const ID: &str = "id";
 const WORKFLOW: &str = "workflow";
 const STARTED_AT: &str = "started_at";
 const OUTCOME: &str = "outcome";
 const RECORD: &str = "record";
+
+/// What a run has used itself; null in records of the time before these were columns.
+const IS_ROOT: &str = "is_root";
+const FUEL: &str = "fuel";
+const WALL_TIME_US: &str = "wall_time_us";
+const TOOL_CALLS: &str = "tool_calls";
+const BYTES: &str = "bytes";
 
 /// What `outcome` says of a run that returned; else it is the failure's code.
 const OK: &str = "ok";
@@ -79,7 +89,7 @@ impl LanceRecords {
     pub(crate) fn new(database: &Arc<Database>) -> Self {
         let shared = Arc::new(Shared {
             database: Arc::clone(database),
-            table: Arc::new(Table::new(database, "runs", schema(), ROWS_PER_FILE)),
+            table: Arc::new(Table::new(database, TABLE, schema(), ROWS_PER_FILE)),
             state: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             appended: Notify::new(),
@@ -140,6 +150,9 @@ impl Shared {
         let records = runs.iter().map(|run| format::write(run)).collect::<Result<Vec<_>>>()?;
         let invocations = || runs.iter().map(|run| &run.invocation);
         let outcome = |run: &Arc<Run>| run.outcome.failure().map_or(OK, |f| f.code.as_str());
+        let used: Vec<Metered> = runs.iter().map(|run| Metered::of(run)).collect();
+        let numbers =
+            |of: fn(&Metered) -> u64| Arc::new(UInt64Array::from_iter_values(used.iter().map(of)));
         RecordBatch::try_new(
             self.table.schema().clone(),
             vec![
@@ -150,6 +163,11 @@ impl Shared {
                 )),
                 Arc::new(StringArray::from_iter_values(runs.iter().map(outcome))),
                 Arc::new(LargeStringArray::from_iter_values(records)),
+                numbers(|used| used.root_runs),
+                numbers(|used| used.fuel),
+                numbers(|used| u64::try_from(used.wall_time.as_micros()).unwrap_or(u64::MAX)),
+                numbers(|used| used.tool_calls),
+                numbers(|used| used.bytes),
             ],
         )
         .map_err(|error| self.table.malformed(error))
@@ -254,6 +272,32 @@ impl Records for LanceRecords {
         Ok(runs)
     }
 
+    async fn usage(&self, span: Span) -> Result<UsageReport> {
+        // What waits is written first, so that nothing is seen twice or not at all.
+        self.shared.write_waiting().await?;
+        let (since, until) = (span.since.as_millis(), span.until.as_millis());
+        let columns = [WORKFLOW, OUTCOME, IS_ROOT, FUEL, WALL_TIME_US, TOOL_CALLS, BYTES];
+        let found = self.shared.table.read(move |query| {
+            let within = col(STARTED_AT).gt_eq(lit(since)).and(col(STARTED_AT).lt(lit(until)));
+            Ok(rows_of(query.only_if_expr(within).select(Select::columns(&columns))))
+        });
+        let (found, mut report) = (found.await?, UsageReport::default());
+        for row in rows(&found) {
+            let number = |column| Ok::<_, Error>(row.optional_number(column)?.unwrap_or(0));
+            let used = Metered {
+                runs: 1,
+                root_runs: number(IS_ROOT)?,
+                failed: (row.text(OUTCOME)? != OK).into(),
+                fuel: number(FUEL)?,
+                wall_time: Duration::from_micros(number(WALL_TIME_US)?),
+                tool_calls: number(TOOL_CALLS)?,
+                bytes: number(BYTES)?,
+            };
+            report.add(row.optional_text(WORKFLOW)?, used);
+        }
+        Ok(report)
+    }
+
     async fn flush(&self) -> Result<()> {
         self.shared.write_waiting().await?;
         self.shared.database.settle().await;
@@ -273,7 +317,19 @@ fn schema() -> SchemaRef {
         column(STARTED_AT, DataType::UInt64, false),
         column(OUTCOME, DataType::Utf8, false),
         column(RECORD, DataType::LargeUtf8, false),
+        Field::new(IS_ROOT, DataType::UInt64, true),
+        Field::new(FUEL, DataType::UInt64, true),
+        Field::new(WALL_TIME_US, DataType::UInt64, true),
+        Field::new(TOOL_CALLS, DataType::UInt64, true),
+        Field::new(BYTES, DataType::UInt64, true),
     ]))
+}
+
+/// Formats up to 3 had what runs have used in their records only. It is not looked for there:
+/// usage is metered from this format on. Done once more, it changes nothing.
+pub(crate) async fn upgrade_from_3(database: &Arc<Database>) -> Result<()> {
+    let table = Arc::new(Table::new(database, TABLE, schema(), ROWS_PER_FILE));
+    table.add_missing_columns().await
 }
 
 #[cfg(test)]

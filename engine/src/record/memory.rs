@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::id::RunId;
 use crate::recording::Recording;
 use crate::run::Run;
+use crate::usage::{Metered, Span, UsageReport};
 
 /// How many records are kept. A record is a few KiB, output and recording excepted.
 const KEPT: usize = 10_000;
@@ -67,6 +68,14 @@ impl Records for MemoryRecords {
         let kept = self.runs();
         let older = kept.runs.iter().rev().filter(|(id, _)| before.is_none_or(|end| **id < end));
         Ok(older.take(limit).map(|(_, run)| run.clone()).collect())
+    }
+
+    async fn usage(&self, span: Span) -> Result<UsageReport> {
+        let (kept, mut report) = (self.runs(), UsageReport::default());
+        for run in kept.runs.values().filter(|run| span.contains(run.invocation.started_at)) {
+            report.add(run.invocation.workflow.as_deref(), Metered::of(run));
+        }
+        Ok(report)
     }
 
     async fn flush(&self) -> Result<()> {

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use crate::error::Result;
 use crate::id::RunId;
 use crate::run::Run;
+use crate::usage::{Span, UsageReport};
 
 /// One tenant's run records.
 ///
@@ -28,6 +29,9 @@ pub trait Records: Send + Sync {
 
     /// The `limit` newest records of runs older than `before`, or of all; the newest first.
     async fn list(&self, limit: usize, before: Option<RunId>) -> Result<Vec<Run>>;
+
+    /// What the runs of that span have used that are recorded.
+    async fn usage(&self, span: Span) -> Result<UsageReport>;
 
     /// Writes what was appended so far.
     async fn flush(&self) -> Result<()>;

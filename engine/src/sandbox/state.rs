@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::admission::Slot;
 use crate::approvals::Approvals;
 use crate::artifacts::Shelf;
 use crate::budget::Budget;
@@ -15,7 +16,6 @@ use crate::clock::{Stopwatch, Timestamp, nested_seed};
 use crate::grants::Granted;
 use crate::host::artifacts::Uploads;
 use crate::host::calls::Calls;
-use crate::host::slot::Slot;
 use crate::host::workflows::Workflows;
 use crate::id::{RunId, TenantId};
 use crate::images::Images;

@@ -3,6 +3,7 @@
 pub mod http;
 pub mod mcp;
 mod scope;
+pub(crate) mod usage;
 mod wire;
 
 use crate::error::{Error, Result};

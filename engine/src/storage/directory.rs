@@ -25,10 +25,10 @@ use super::incarnation;
 use crate::clock::{Entropy, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::id::{TenantId, quoted};
-use crate::lance::{MARKER, QUARANTINE, create_dir};
+use crate::lance::{MARKER, QUARANTINE, create_dir, size};
 
 /// The number of this layout and of the tables' columns.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 /// The oldest format that can be upgraded.
 const OLDEST: u32 = 1;
@@ -123,6 +123,16 @@ impl Directory {
         let dir = self.tenant(tenant);
         create(&dir)?;
         write_new(&dir.join(MARKER), &meta_text(meta)?)
+    }
+
+    /// Bytes of all files of a tenant. Those of a table's backup are links to its files, and count
+    /// twice until these are replaced.
+    pub(super) fn bytes(&self, tenant: &TenantId) -> Result<u64> {
+        let dir = self.tenant(tenant);
+        match size(&dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            found => found.map_err(|error| cannot("measure", &dir, error)),
+        }
     }
 
     /// Keeps a tenant's tables as they are, before they are upgraded. Nothing is copied: the

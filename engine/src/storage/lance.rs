@@ -130,6 +130,15 @@ impl Storage for LanceStorage {
         directory.tenants()
     }
 
+    async fn stored_bytes(&self, tenant: &TenantId) -> Result<u64> {
+        let (state, directory) = self.state().await?;
+        drop(state);
+        let tenant = tenant.clone();
+        tokio::task::spawn_blocking(move || directory.bytes(&tenant))
+            .await
+            .map_err(|error| Error::internal("measuring a tenant panicked").with_source(error))?
+    }
+
     async fn delete(&self, tenant: &TenantId) -> Result<bool> {
         // Held throughout, so that nobody opens what is being deleted.
         let (mut state, directory) = self.state().await?;
@@ -154,6 +163,9 @@ async fn upgrade(directory: &Directory, tenant: &TenantId, database: &Arc<Databa
     }
     if meta.format < 3 {
         crate::artifacts::upgrade::from_2(database).await?;
+    }
+    if meta.format < 4 {
+        crate::record::lance::upgrade_from_3(database).await?;
     }
     directory.set_upgraded(tenant, &meta)?;
     // Not before: an upgrade that is interrupted begins with it anew.

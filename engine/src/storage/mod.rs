@@ -45,6 +45,13 @@ pub trait Storage: Send + Sync {
     /// The tenants that have a store, by name.
     async fn tenants(&self) -> Result<Vec<TenantId>>;
 
+    /// Bytes of everything that a tenant has stored, what was deleted and not yet given back
+    /// included; 0 if nothing is stored outside of this process's memory.
+    async fn stored_bytes(&self, tenant: &TenantId) -> Result<u64> {
+        let _ = tenant;
+        Ok(0)
+    }
+
     /// Deletes a tenant's store with everything in it; false if there was none.
     async fn delete(&self, tenant: &TenantId) -> Result<bool>;
 }

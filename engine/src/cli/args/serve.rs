@@ -15,6 +15,13 @@ pub(in super::super) struct Serve {
     pub(in super::super) grace: Option<OsString>,
 }
 
+#[derive(Debug, Args)]
+pub(in super::super) struct Usage {
+    /// Of runs that started within this time before now
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration)]
+    pub(in super::super) last: Duration,
+}
+
 #[derive(Debug, Subcommand)]
 pub(in super::super) enum Token {
     /// Create a token, and print it: this once

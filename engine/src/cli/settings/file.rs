@@ -125,7 +125,7 @@ fn tenants(value: &Toml<'_>, position: usize, base: &Path) -> Result<Vec<OfTenan
         };
         let mut set = |name: &str, position: usize, value: &Toml<'_>| {
             let (key, kind) = of_tenant(name).ok_or_else(|| {
-                let names: Vec<_> = grants().map(|key| key.name).chain([IMAGE]).collect();
+                let names: Vec<_> = own().map(|key| key.name).chain([IMAGE]).collect();
                 let near = hint(name, names.iter().copied());
                 let near = if near.is_empty() {
                     format!("; there are {}", names.join(", "))
@@ -141,9 +141,9 @@ fn tenants(value: &Toml<'_>, position: usize, base: &Path) -> Result<Vec<OfTenan
         };
         for (key, value) in keys {
             match (key.get_ref().as_ref(), value.get_ref()) {
-                ("grants", DeValue::Table(grants)) => {
-                    for (key, value) in grants {
-                        set(&format!("grants.{}", key.get_ref()), key.span().start, value)?;
+                (section, DeValue::Table(keys)) if OWN.contains(&section) => {
+                    for (key, value) in keys {
+                        set(&format!("{section}.{}", key.get_ref()), key.span().start, value)?;
                     }
                 }
                 (name, _) => set(name, key.span().start, value)?,
@@ -153,8 +153,12 @@ fn tenants(value: &Toml<'_>, position: usize, base: &Path) -> Result<Vec<OfTenan
     Ok(found)
 }
 
-fn grants() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().filter(|key| key.name.starts_with("grants."))
+/// The sections that a tenant may have of its own.
+pub(super) const OWN: [&str; 2] = ["grants", "quota"];
+
+fn own() -> impl Iterator<Item = &'static Key> {
+    let is_own = |key: &&Key| key.name.split_once('.').is_some_and(|(at, _)| OWN.contains(&at));
+    KEYS.iter().filter(is_own)
 }
 
 /// The setting of a tenant of that name, and its kind.
@@ -162,7 +166,7 @@ fn of_tenant(name: &str) -> Option<(&'static str, Kind)> {
     if name == IMAGE {
         return Some((IMAGE, Kind::Text));
     }
-    grants().find(|key| key.name == name).map(|key| (key.name, key.kind))
+    own().find(|key| key.name == name).map(|key| (key.name, key.kind))
 }
 
 fn is_section(name: &str) -> bool {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Origin, Settings, Value, Values, grants_of, hint};
+use super::grants::grants_of;
+use super::{Origin, Settings, Value, Values, hint};
 use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::id::{ImageName, TenantId};
@@ -10,7 +11,7 @@ use crate::id::{ImageName, TenantId};
 /// The section with a section for each tenant.
 pub(super) const SECTION: &str = "tenants";
 
-/// What can be set for one tenant, besides all of `[grants]`.
+/// What can be set for one tenant, besides all of `[grants]` and `[quota]`.
 pub(super) const IMAGE: &str = "image";
 
 /// By tenant; only a file can set it.

@@ -106,7 +106,7 @@ impl HttpLimits {
 pub(super) const ROOM_TIME: Duration = Duration::from_secs(5);
 
 /// When a client that was told to come back should.
-pub(super) const RETRY_AFTER_SECONDS: &str = "1";
+pub(super) const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The most of a list that one answer has.
 pub(super) const MAX_PAGE: usize = 200;

@@ -20,6 +20,8 @@ pub(super) struct Problem {
     detail: String,
     details: Option<Json>,
     challenge: Option<HeaderValue>,
+    /// When to come back, in seconds.
+    retry_after: Option<u64>,
 }
 
 /// Why a request was not done: RFC 9457.
@@ -64,7 +66,14 @@ pub(super) const fn status(code: Code) -> StatusCode {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), details: None, challenge: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            details: None,
+            challenge: None,
+            retry_after: None,
+        }
     }
 
     /// There is no such path.
@@ -132,7 +141,22 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let mut problem = Self::new(status(error.code()), error.code().as_str(), error.chain());
         problem.details = error.details().cloned();
+        problem.retry_after = retry_after(&error);
+        // What comes back by itself is asked too often, and not too much.
+        if error.code() == Code::QuotaExceeded && problem.retry_after.is_some() {
+            problem.status = StatusCode::TOO_MANY_REQUESTS;
+        }
         problem
+    }
+}
+
+/// When it is worth to come back, in whole seconds.
+fn retry_after(error: &Error) -> Option<u64> {
+    let after = error.retry_after().map(|after| after.as_millis().div_ceil(1000));
+    match (after, error.code()) {
+        (Some(seconds), _) => Some(u64::try_from(seconds).unwrap_or(u64::MAX).max(1)),
+        (None, Code::Busy) => Some(RETRY_AFTER_SECONDS),
+        (None, _) => None,
     }
 }
 
@@ -165,8 +189,8 @@ impl IntoResponse for Problem {
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if self.code == Code::Busy.as_str() {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -6,6 +6,7 @@ mod sessions;
 mod records;
 mod artifacts;
 mod tools;
+mod usage;
 mod forms;
 
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub(super) fn all() -> Vec<Route> {
     all.extend(records::routes());
     all.extend(artifacts::routes());
     all.extend(tools::routes());
+    all.extend(usage::routes());
     all
 }
 

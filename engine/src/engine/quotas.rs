@@ -1,0 +1,32 @@
+//! What tenants may take, and have taken.
+
+use std::collections::HashMap;
+
+use super::Engine;
+use crate::id::TenantId;
+use crate::quota::{LiveQuota, Quota};
+use crate::usage::Totals;
+
+impl Engine {
+    /// What a tenant may take. [Set](LiveQuota::set), it holds from the next run on.
+    #[must_use]
+    pub fn quota(&self, tenant: &TenantId) -> LiveQuota {
+        self.0.admission.quota(tenant)
+    }
+
+    /// From here on these are the quotas: some tenants' own, and that of all others.
+    pub fn set_quotas(&self, usual: Quota, own: HashMap<TenantId, Quota>) {
+        self.0.admission.set_quotas(usual, own);
+    }
+
+    /// What each tenant has used since this process looked at it first, by name; of those
+    /// tenants that it has looked at.
+    #[must_use]
+    pub fn totals(&self) -> Vec<(TenantId, Totals)> {
+        let accounts = self.0.admission.accounts();
+        let totals = accounts.iter().map(|account| (account.tenant().clone(), account.summary()));
+        let mut totals: Vec<_> = totals.collect();
+        totals.sort_by(|(a, _), (b, _)| a.cmp(b));
+        totals
+    }
+}
