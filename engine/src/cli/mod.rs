@@ -157,10 +157,10 @@ fn execute(environment: Environment, cli: Cli, output: &Output) -> Result<Exit> 
     }
     let is_server = matches!(cli.command, Command::Serve(_));
     let mut threads = tokio::runtime::Builder::new_multi_thread();
-    if !is_server {
-        // A command waits for tools and disks, and computes in one guest at a time.
-        threads.worker_threads(2);
-    }
+    // A command waits for tools and disks, and computes in one guest at a time. A server has a
+    // thread more than runs compute on, which sees whose turn it is meanwhile.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    threads.worker_threads(if is_server { cores + 1 } else { 2 });
     let runtime = threads
         .enable_all()
         .build()
