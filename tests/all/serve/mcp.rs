@@ -1,7 +1,7 @@
 //! `/mcp`, and `repertoire mcp`, as the official clients use them.
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use repertoire::serve::http::HttpLimits;
@@ -90,6 +90,95 @@ fn the_official_clients_over_stdio() {
         arguments.extend([cli.as_os_str(), "mcp".as_ref()]);
         check(&run(command, &program, &arguments));
     }
+}
+
+/// The MCP inspector's command line, which connects anew for each question. Node.js is not asked
+/// for: without it there is none.
+fn inspector() -> Option<PathBuf> {
+    let package = build_dir().join("mcp-npm/node_modules/@modelcontextprotocol/inspector");
+    let program = package.join("cli/build/cli.js");
+    if program.exists() {
+        return Some(program);
+    }
+    println!("no {}: the inspector is left out", program.display());
+    None
+}
+
+/// Asks one question by the inspector's command line.
+fn inspect(
+    program: &Path,
+    environment: &[(OsString, OsString)],
+    server: &[&OsStr],
+    question: &[&str],
+) -> Value {
+    let mut command = Command::new("node");
+    command.arg(program).arg("--cli").args(server).args(question);
+    command.envs(environment.iter().cloned());
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{question:?}: {done:?}");
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+/// What the inspector is told by a server; both kinds are told the same.
+fn check_inspector(ask: impl Fn(&[&str]) -> Value) {
+    let tools = ask(&["--method", "tools/list"]);
+    let names: Vec<_> = tools["tools"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert!(names.contains(&&json!("run_code")), "{tools}");
+
+    let call = ["--method", "tools/call", "--tool-name"];
+    let code = ["run_code", "--tool-arg", "code=print('hi')\n6 * 7"];
+    let ran = ask(&[&call[..], &code[..]].concat());
+    assert_eq!(ran["structuredContent"]["value"], 42, "{ran}");
+    assert_eq!(ran["structuredContent"]["stdout"], "hi\n", "{ran}");
+
+    let source = "source=def run(number: int) -> int:\n    return number * 2\n";
+    let create = ["create_workflow", "--tool-arg", "name=double", "--tool-arg", source];
+    let created = ask(&[&call[..], &create[..]].concat());
+    let signature = &created["structuredContent"]["created"]["signature"];
+    assert_eq!(*signature, "double(number: int) -> int", "{created}");
+    let invoke = ["invoke_workflow", "--tool-arg", "name=double", "--tool-arg"];
+    let ran = ask(&[&call[..], &invoke[..], &["arguments={\"number\": 4}"]].concat());
+    assert_eq!(ran["structuredContent"]["value"], 8, "{ran}");
+
+    let resources = ask(&["--method", "resources/list"]);
+    assert_eq!(resources["resources"][0]["uri"], "workflow://double", "{resources}");
+    let read = ask(&["--method", "resources/read", "--uri", "workflow://double"]);
+    assert!(read["contents"][0]["text"].as_str().unwrap().contains("number * 2"), "{read}");
+
+    let prompts = ask(&["--method", "prompts/list"]);
+    assert_eq!(prompts["prompts"][0]["name"], "when_to_save", "{prompts}");
+    let prompt = ask(&["--method", "prompts/get", "--prompt-name", "when_to_save"]);
+    assert!(prompt["messages"].to_string().contains("create_workflow"), "{prompt}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inspector_over_http() {
+    let Some(program) = inspector() else { return };
+    let site = Site::new().await;
+    let url = format!("http://{}/mcp", site.address);
+    let header = format!("Authorization: Bearer {}", site.token);
+    let asked = tokio::task::spawn_blocking(move || {
+        let words = [url.as_str(), "--transport", "http", "--header", header.as_str()];
+        let server = words.map(OsStr::new);
+        check_inspector(|question| inspect(&program, &[], &server, question));
+    });
+    asked.await.unwrap();
+    site.end().await.unwrap();
+}
+
+#[test]
+fn the_inspector_over_stdio() {
+    let Some(program) = inspector() else { return };
+    let home = Home::new();
+    let environment: Vec<(OsString, OsString)> = home
+        .command(&[])
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    let cli = cli();
+    check_inspector(|question| {
+        inspect(&program, &environment, &[cli.as_os_str(), OsStr::new("mcp")], question)
+    });
 }
 
 /// A client's side of the protocol, without its library.
