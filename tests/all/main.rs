@@ -40,6 +40,7 @@ mod limits;
 #[cfg(feature = "full")]
 mod mcp;
 mod nesting;
+mod quotas;
 mod replay;
 #[cfg(feature = "full")]
 mod search_quality;
