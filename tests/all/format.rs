@@ -5,13 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use repertoire::Code;
+use repertoire::clock::Timestamp;
 use repertoire::storage::doctor::Diagnosis;
 use repertoire::storage::lance::LanceStorage;
+use repertoire::usage::Span;
 use repertoire_tests::{TenantOrNew, engine, engine_on_disk, repository};
 use serde_json::json;
 
 /// The number of the newest format.
-const NEWEST: u32 = 3;
+const NEWEST: u32 = 4;
 
 /// All files below a folder.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -151,6 +153,30 @@ async fn artifacts_without_versions_are_upgraded_and_kept() {
         let diagnosis = examine(&data).await;
         assert_eq!((diagnosis.artifacts, diagnosis.findings), (4, Vec::new()), "{interrupted}");
     }
+}
+
+/// As format 3 left it: a run whose record has no columns of what it used.
+#[tokio::test]
+async fn runs_from_before_usage_was_kept_are_kept_and_counted() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = repository().join("tests/fixtures/format-3");
+    let data = place.path().join("data");
+    copy(&fixture, &data);
+    let old = files(&fixture.join("tenants/acme/runs.lance"));
+    for runs in [1, 2] {
+        let tenant = engine_on_disk(&data).await.tenant("acme").await.unwrap();
+        assert_eq!(tenant.runs(10).await.unwrap().len(), runs);
+        let run = tenant.invoke("answer", json!({})).await.unwrap();
+        let always = Span { since: Timestamp::default(), until: Timestamp::from_millis(u64::MAX) };
+        let usage = tenant.usage(always).await.unwrap();
+        assert_eq!(usage.total.runs, runs as u64 + 1);
+        assert_eq!(usage.total.root_runs, runs as u64, "of the first is not known that it is one");
+        assert!(usage.total.fuel >= run.usage.fuel);
+        tenant.flush().await.unwrap();
+    }
+    let backup = files(&data.join("tenants/acme/backup-format-3/runs.lance"));
+    assert_eq!(backup, old);
+    assert_eq!(examine(&data).await.findings, Vec::new());
 }
 
 /// A tenant of a format that is yet to come keeps others out of nothing but itself.

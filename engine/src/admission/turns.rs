@@ -14,14 +14,15 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::clock::Stopwatch;
 
 /// How long a core is kept for who does not come: its task is not polled, because whoever holds it
 /// does something else.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// How long a run goes on though others of its tenant wait: long enough that changing from one to
-/// the other costs nothing.
+/// How long a run goes on at most before the runtime has its turn.
 const LONGEST: Duration = Duration::from_millis(5);
 
 /// The most lines that are remembered though nobody stands in them.
@@ -40,7 +41,7 @@ struct State {
     /// The lines in which somebody stands, by virtual time.
     ready: BTreeSet<(u64, u64)>,
     /// Who was given a core, and when; the longest ago first.
-    given: VecDeque<(Instant, u64, Arc<Ticket>)>,
+    given: VecDeque<(Stopwatch, u64, Arc<Ticket>)>,
     is_watched: bool,
 }
 
@@ -235,7 +236,7 @@ impl State {
             standing.place = Place::Called;
             called.push(standing.waker.clone());
             drop(standing);
-            self.given.push_back((Instant::now(), tenant, ticket));
+            self.given.push_back((Stopwatch::start(), tenant, ticket));
         }
         // Those who have come are not waited for.
         while self
@@ -251,11 +252,11 @@ impl State {
     /// Takes cores back from who was called and did not come, and gives them to others.
     fn take_back(&mut self) -> Vec<Waker> {
         let mut called = Vec::new();
-        let (given, now) = (std::mem::take(&mut self.given), Instant::now());
+        let given = std::mem::take(&mut self.given);
         for (since, tenant, ticket) in given {
             let place = ticket.standing().place;
             match place {
-                Place::Called if now.duration_since(since) > PATIENCE => {
+                Place::Called if since.elapsed() > PATIENCE => {
                     ticket.standing().place = Place::InLine;
                     called.extend(self.give_back(tenant));
                     // Behind those that come when they are called.
@@ -332,7 +333,7 @@ impl<F: Future> Future for InTurn<'_, F> {
         }
         this.woken.task().get_or_insert_with(|| cx.waker().clone()).clone_from(cx.waker());
         let waker = Waker::from(Arc::clone(&this.woken));
-        let (mut cx, began) = (Context::from_waker(&waker), Instant::now());
+        let (mut cx, began) = (Context::from_waker(&waker), Stopwatch::start());
         let mut slice = Slice { turns: this.turns, tenant: this.tenant, began };
         loop {
             this.woken.is_woken.store(false, Ordering::Release);
@@ -357,18 +358,18 @@ impl<F> Drop for InTurn<'_, F> {
 struct Slice<'a> {
     turns: &'a Turns,
     tenant: u64,
-    began: Instant,
+    began: Stopwatch,
 }
 
 impl Slice<'_> {
-    /// Whether nobody waits whose turn it is rather.
+    /// Whether others wait, and it is this tenant's turn all the same. If nobody waits the runtime
+    /// has its turn, to look after everything else.
     fn goes_on(&mut self) -> bool {
-        let now = Instant::now();
-        let took = now.duration_since(std::mem::replace(&mut self.began, now));
+        let took = std::mem::replace(&mut self.began, Stopwatch::start()).elapsed();
         let mut state = self.turns.state();
         state.spend(self.tenant, nanoseconds(took));
         let own = state.lines.get(&self.tenant).map_or(0, |line| line.time);
-        state.ready.first().is_none_or(|(time, tenant)| *tenant == self.tenant || own <= *time)
+        state.ready.first().is_some_and(|(time, tenant)| *tenant != self.tenant && own <= *time)
     }
 }
 
