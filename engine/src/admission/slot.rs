@@ -219,7 +219,7 @@ mod tests {
         let clock: Arc<dyn crate::clock::Clock> = Arc::new(SystemClock);
         let admission = Admission::new(places, 1, Quota::default(), &storage, &clock);
         let account = |n| {
-            let tenant = TenantId::new(&format!("tenant{n}")).unwrap();
+            let tenant = TenantId::new(format!("tenant{n}")).unwrap();
             admission.account(&tenant, &"".into())
         };
         (0..count).map(account).collect()

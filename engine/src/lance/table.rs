@@ -195,13 +195,13 @@ impl Table {
             .map_err(|error| Error::unavailable(self.doing("force to disk")).with_source(error))
     }
 
-    /// Adds the columns that the table lacks, which may be null, to rows of an older format.
-    pub(crate) async fn add_missing_columns(self: &Arc<Self>) -> Result<()> {
+    /// Adds those columns of a newer format that the table lacks; in its rows they are null.
+    pub(crate) async fn add_missing_columns(self: &Arc<Self>, newer: &Schema) -> Result<()> {
         let Some(table) = self.existing().await? else { return Ok(()) };
         let doing = |failure: Failure| failure.into_error(self.doing("upgrade"));
         let found = guarded(table.schema().boxed()).await.map_err(doing)?;
         let is_missing = |field: &&FieldRef| found.field_with_name(field.name()).is_err();
-        let missing: Vec<_> = self.schema.fields().iter().filter(is_missing).cloned().collect();
+        let missing: Vec<_> = newer.fields().iter().filter(is_missing).cloned().collect();
         if missing.is_empty() {
             return Ok(());
         }

@@ -325,11 +325,16 @@ fn schema() -> SchemaRef {
     ]))
 }
 
+/// How many columns the table had in format 3.
+const COLUMNS_OF_3: usize = 5;
+
 /// Formats up to 3 had what runs have used in their records only. It is not looked for there:
 /// usage is metered from this format on. Done once more, it changes nothing.
 pub(crate) async fn upgrade_from_3(database: &Arc<Database>) -> Result<()> {
-    let table = Arc::new(Table::new(database, TABLE, schema(), ROWS_PER_FILE));
-    table.add_missing_columns().await
+    let newer = schema();
+    let older: Vec<_> = newer.fields().iter().take(COLUMNS_OF_3).cloned().collect();
+    let table = Table::new(database, TABLE, Arc::new(Schema::new(older)), ROWS_PER_FILE);
+    Arc::new(table).add_missing_columns(&newer).await
 }
 
 #[cfg(test)]
