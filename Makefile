@@ -165,7 +165,7 @@ build/packages/.ready: scripts/pins/packages.txt | build/venv/.ready
 build/mcp-npm/.ready: scripts/pins/mcp-npm/package-lock.json scripts/pins/mcp-npm/package.json
 	@mkdir -p build/mcp-npm && cp scripts/pins/mcp-npm/*.json build/mcp-npm
 	@if command -v npm >/dev/null && command -v node >/dev/null; then \
-	    echo "setup: fetching MCP servers from npm" && \
+	    echo "setup: fetching MCP servers and the MCP inspector from npm" && \
 	    npm ci --prefix build/mcp-npm --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null; \
 	else echo "setup: there is no Node.js; the test with npm's MCP server will be skipped"; fi
 	@touch $@
