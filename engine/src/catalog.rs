@@ -62,7 +62,7 @@ impl Catalog {
         if self.library.get(&name).await?.is_some() {
             return Err(taken(&name));
         }
-        self.room_for(1).await?;
+        self.check_room().await?;
         let mut workflow = self.prepare(name, new, payer).await?;
         self.pin(&mut workflow).await?;
         let vector = self.vector(&workflow).await?;
@@ -73,16 +73,17 @@ impl Catalog {
         Ok(workflow)
     }
 
-    /// Makes sure that the tenant may save so many workflows more. Those that are saved at the
-    /// same moment may be a few too many.
+    /// Makes sure that the tenant may save another workflow. Those that are saved at the same
+    /// moment may be a few too many.
     ///
     /// # Errors
     /// [`Code::QuotaExceeded`].
-    pub(crate) async fn room_for(&self, more: u64) -> Result<()> {
-        self.account.check_stored()?;
-        let Some(most) = self.account.quota().workflows else { return Ok(()) };
+    pub(crate) async fn check_room(&self) -> Result<()> {
+        let quota = self.account.quota();
+        self.account.check_stored(&quota)?;
+        let Some(most) = quota.workflows else { return Ok(()) };
         let there_are = self.library.count().await?;
-        if there_are.saturating_add(more) <= most {
+        if there_are < most {
             return Ok(());
         }
         let message = format!(

@@ -23,6 +23,7 @@ use crate::id::{ImageName, TenantId};
 use crate::images::{DEFAULT_IN_MEMORY, Images};
 use crate::invoke::{Invoker, Validators};
 use crate::limits::Limits;
+use crate::live::ByTenant;
 use crate::quota::Quota;
 use crate::runtimes::Runtimes;
 use crate::sandbox::{Runtime, RuntimeOptions};
@@ -62,7 +63,7 @@ struct Inner {
     tools: Registry,
     limits: Limits,
     shelves: artifacts::Shelves,
-    grants: grants::Tenants,
+    grants: ByTenant<Grants>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     codes: Arc<Codes>,
@@ -184,7 +185,7 @@ impl Engine {
         let inner = &self.0;
         let Store { incarnation, library, artifacts, records, approvals } = store;
         let account = inner.admission.account(&id, &incarnation);
-        let quota = inner.admission.quota(&id);
+        let quota = inner.admission.quotas.of(&id);
         let artifacts = inner.shelves.get(&id, artifacts, &inner.clock, quota);
         let catalog = Catalog {
             tenant: id.clone(),
@@ -347,7 +348,7 @@ impl EngineBuilder {
             tools: self.tools,
             limits: self.limits,
             shelves: artifacts::Shelves::new(self.artifacts),
-            grants: grants::Tenants::new(self.grants),
+            grants: ByTenant::new(self.grants),
             clock: self.clock,
             entropy: self.entropy,
             codes: Arc::default(),

@@ -120,7 +120,7 @@ impl Catalog {
     async fn apply(&self, Change { mut workflow, instead_of }: Change) -> Result<ImportAction> {
         self.pin(&mut workflow).await?;
         if instead_of.is_none() {
-            self.room_for(1).await?;
+            self.check_room().await?;
         }
         let vector = self.vector(&workflow).await?;
         self.library.save(&workflow, &vector, instead_of.as_ref()).await?;

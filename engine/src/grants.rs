@@ -6,13 +6,13 @@
 //! several grants hold (a tenant's, a session's), the strictest decides.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Code, Error, Result};
 use crate::id::quoted;
+use crate::live::Live;
 
 /// How long a run waits for answers, unless its grants say otherwise: ten
 /// minutes, in which somebody sees a message and reads what is asked.
@@ -262,33 +262,7 @@ impl Grants {
 
 /// Grants that can be changed while runs are under way: the next call of each
 /// goes by the new ones. Clones are the same grants.
-#[derive(Debug, Clone, Default)]
-pub struct LiveGrants(Arc<RwLock<Arc<Grants>>>);
-
-impl LiveGrants {
-    /// These grants, for now.
-    #[must_use]
-    pub fn new(grants: Grants) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(grants))))
-    }
-
-    /// From here on it is these.
-    pub fn set(&self, grants: Grants) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(grants);
-    }
-
-    /// What holds at this moment.
-    #[must_use]
-    pub fn get(&self) -> Arc<Grants> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl From<Grants> for LiveGrants {
-    fn from(grants: Grants) -> Self {
-        Self::new(grants)
-    }
-}
+pub type LiveGrants = Live<Grants>;
 
 /// All grants that hold for a run: its tenant's, its session's. A nested run has its caller's.
 #[derive(Debug, Clone, Default)]

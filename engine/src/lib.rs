@@ -16,6 +16,7 @@ pub mod json;
 pub mod clock;
 pub mod id;
 pub mod limits;
+pub mod live;
 pub mod workflow;
 pub mod recording;
 pub mod run;

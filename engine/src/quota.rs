@@ -2,8 +2,9 @@
 //!
 //! [`Limits`](crate::Limits) bound one run; a quota bounds a tenant.
 
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+
+use crate::live::Live;
 
 /// What one tenant may take. What is counted by period begins anew with each: periods
 /// begin at whole multiples of their length since 1970, an hour's at the full hour.
@@ -51,24 +52,4 @@ impl Default for Quota {
 }
 
 /// A quota that can be changed while it is in force.
-#[derive(Debug, Clone, Default)]
-pub struct LiveQuota(Arc<RwLock<Arc<Quota>>>);
-
-impl LiveQuota {
-    /// This quota, for now.
-    #[must_use]
-    pub fn new(quota: Quota) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(quota))))
-    }
-
-    /// From here on it is this one.
-    pub fn set(&self, quota: Quota) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(quota);
-    }
-
-    /// What holds at this moment.
-    #[must_use]
-    pub fn get(&self) -> Arc<Quota> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+pub type LiveQuota = Live<Quota>;

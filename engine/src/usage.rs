@@ -41,6 +41,13 @@ impl Metered {
             bytes: own.output_bytes + run.invocation.arguments.len() as u64,
         }
     }
+
+    /// What one run adds to a total of all: a nested run's time lies within its root's.
+    #[must_use]
+    pub(crate) fn in_total(self) -> Self {
+        let wall_time = if self.root_runs == 0 { Duration::ZERO } else { self.wall_time };
+        Self { wall_time, ..self }
+    }
 }
 
 impl AddAssign for Metered {
@@ -65,12 +72,10 @@ pub struct UsageReport {
 }
 
 impl UsageReport {
-    /// Adds runs of one workflow.
+    /// Adds a run of a workflow.
     pub fn add(&mut self, workflow: Option<&str>, used: Metered) {
         *self.workflows.entry(workflow.map(ToOwned::to_owned)).or_default() += used;
-        let is_nested = used.root_runs == 0;
-        let wall_time = if is_nested { Duration::ZERO } else { used.wall_time };
-        self.total += Metered { wall_time, ..used };
+        self.total += used.in_total();
     }
 }
 

@@ -17,7 +17,9 @@ fn set(quota: &LiveQuota, change: impl FnOnce(&mut Quota)) {
 /// A bench whose period does not end during a test.
 async fn bench_for_long() -> Bench {
     let bench = bench().await;
-    set(&bench.tenant.quota(), |quota| quota.period = Duration::from_secs(100 * 366 * 86_400));
+    set(&bench.engine.quota(bench.tenant.id()), |quota| {
+        quota.period = Duration::from_secs(100 * 366 * 86_400)
+    });
     bench
 }
 
@@ -25,7 +27,7 @@ async fn bench_for_long() -> Bench {
 async fn so_many_runs_and_so_much_fuel_in_a_period() {
     let bench = bench_for_long().await;
     bench.tenant.add_workflow("one", "def run(): return 1", "").await.unwrap();
-    let quota = bench.tenant.quota();
+    let quota = bench.engine.quota(bench.tenant.id());
     set(&quota, |quota| quota.runs = Some(2));
     for _ in 0..2 {
         bench.tenant.invoke("one", json!({})).await.unwrap();
@@ -51,7 +53,7 @@ async fn so_many_calls_of_tools_in_a_period() {
     let bench = bench_for_long().await;
     let source = "def run(n: int):\n for _ in range(n): tools.test.sleep(ms=0)\n return n";
     bench.tenant.add_workflow("calls", source, "").await.unwrap();
-    set(&bench.tenant.quota(), |quota| quota.tool_calls = Some(3));
+    set(&bench.engine.quota(bench.tenant.id()), |quota| quota.tool_calls = Some(3));
     let run = bench.tenant.invoke("calls", json!({"n": 2})).await.unwrap();
     assert_eq!(run.usage.own.tool_calls, 2);
     let run = bench.tenant.invoke("calls", json!({"n": 2})).await.unwrap();
@@ -64,7 +66,9 @@ async fn so_many_calls_of_tools_in_a_period() {
 async fn so_many_at_once_and_so_many_wait() {
     let bench = bench().await;
     bench.tenant.add_workflow("wait", "def run(): return tools.test.hang()", "").await.unwrap();
-    set(&bench.tenant.quota(), |quota| (quota.concurrent_runs, quota.waiting_runs) = (1, 1));
+    set(&bench.engine.quota(bench.tenant.id()), |quota| {
+        (quota.concurrent_runs, quota.waiting_runs) = (1, 1)
+    });
     let start = || {
         let tenant = bench.tenant.clone();
         tokio::spawn(async move { tenant.invoke("wait", json!({})).await })
@@ -94,7 +98,9 @@ async fn so_many_at_once_and_so_many_wait() {
 async fn so_many_workflows_and_artifacts() {
     let bench = bench().await;
     let tenant = &bench.tenant;
-    set(&tenant.quota(), |quota| (quota.workflows, quota.artifacts) = (Some(1), Some(1)));
+    set(&bench.engine.quota(tenant.id()), |quota| {
+        (quota.workflows, quota.artifacts) = (Some(1), Some(1))
+    });
     tenant.add_workflow("one", "def run(): return 1", "").await.unwrap();
     let refused = tenant.add_workflow("two", "def run(): return 2", "").await.unwrap_err();
     assert_eq!(refused.code(), Code::QuotaExceeded);

@@ -44,6 +44,8 @@ pub(crate) struct Account {
 struct Period {
     length: Duration,
     number: u64,
+    /// When it was looked at last.
+    now: Timestamp,
     counted_from: Timestamp,
     /// Whether what was used before that is counted, too.
     is_whole: bool,
@@ -84,10 +86,6 @@ impl Account {
         self.incarnation == *incarnation
     }
 
-    pub(crate) fn live_quota(&self) -> LiveQuota {
-        self.quota.clone()
-    }
-
     pub(crate) fn quota(&self) -> Arc<Quota> {
         self.quota.get()
     }
@@ -106,15 +104,16 @@ impl Account {
     }
 
     async fn try_admit(self: &Arc<Self>, records: &dyn Records) -> Result<Admitted> {
-        self.check_stored()?;
         let quota = self.quota.get();
+        self.check_stored(&quota)?;
         if quota.runs.is_some() || quota.fuel.is_some() || quota.tool_calls.is_some() {
             self.read_period(records).await?;
         }
-        self.period(&quota).check(&quota, self.now())?;
+        // Who may not begin is told so before it waits, and others may begin while it does.
+        self.period(&quota).check(&quota)?;
         let admitted = Slot::admit(self).await?;
         let mut period = self.period(&quota);
-        period.check(&quota, self.now())?;
+        period.check(&quota)?;
         period.runs += 1;
         drop(period);
         Ok(admitted)
@@ -123,7 +122,7 @@ impl Account {
     /// Waits at the tenant's gate; a run that was let in once waits however many do.
     pub(super) async fn enter(&self, is_new: bool) -> Result<Pass> {
         let quota = self.quota.get();
-        let most = quota.concurrent_runs.clamp(1, self.common.share);
+        let most = self.concurrency(&quota);
         let longest = if is_new { quota.waiting_runs } else { usize::MAX };
         self.gate.enter(most, longest).await.map_err(|waiting| {
             let usual = Duration::from_micros(self.usual_time.load(Ordering::Relaxed));
@@ -153,7 +152,7 @@ impl Account {
         let quota = self.quota.get();
         let mut period = self.period(&quota);
         if let Some(most) = quota.tool_calls.filter(|most| period.tool_calls >= *most) {
-            return Err(period.used_up("calls of tools", most, "tool_calls", self.now()));
+            return Err(period.used_up("calls of tools", most, "tool_calls"));
         }
         period.tool_calls += 1;
         Ok(())
@@ -165,9 +164,7 @@ impl Account {
         let quota = self.quota.get();
         self.period(&quota).fuel += used.fuel;
         let mut totals = self.totals();
-        // A nested run's time lies within its root's.
-        let wall_time = if used.root_runs == 0 { Duration::ZERO } else { used.wall_time };
-        totals.used += Metered { wall_time, ..used };
+        totals.used += used.in_total();
         drop(totals);
         if used.root_runs > 0 {
             let took = u64::try_from(used.wall_time.as_micros()).unwrap_or(u64::MAX);
@@ -181,8 +178,8 @@ impl Account {
     ///
     /// # Errors
     /// [`Code::QuotaExceeded`].
-    pub(crate) fn check_stored(&self) -> Result<()> {
-        let Some(most) = self.quota.get().stored_bytes else { return Ok(()) };
+    pub(crate) fn check_stored(&self, quota: &Quota) -> Result<()> {
+        let Some(most) = quota.stored_bytes else { return Ok(()) };
         let bytes = self.stored.bytes(&self.common.storage, &self.tenant);
         if bytes < most {
             return Ok(());
@@ -204,10 +201,9 @@ impl Account {
         let quota = self.quota.get();
         let stored = self.stored.look(self.common.storage.as_ref(), &self.tenant).await;
         let (inside, waiting) = self.gate.count();
-        let most = quota.concurrent_runs.clamp(1, self.common.share);
         let period = *self.period(&quota);
         let all = [
-            ("concurrent_runs", inside as u64, Some(most as u64)),
+            ("concurrent_runs", inside as u64, Some(self.concurrency(&quota) as u64)),
             ("waiting_runs", waiting as u64, Some(quota.waiting_runs as u64)),
             ("runs", period.runs, quota.runs),
             ("fuel", period.fuel, quota.fuel),
@@ -225,8 +221,9 @@ impl Account {
         Totals { running, waiting, stored_bytes, ..*self.totals() }
     }
 
-    fn now(&self) -> Timestamp {
-        self.common.clock.now()
+    /// How many root runs may be under way at once.
+    fn concurrency(&self, quota: &Quota) -> usize {
+        quota.concurrent_runs.clamp(1, self.common.share)
     }
 
     fn totals(&self) -> MutexGuard<'_, Totals> {
@@ -236,7 +233,7 @@ impl Account {
     /// The period that it is now.
     fn period(&self, quota: &Quota) -> MutexGuard<'_, Period> {
         let mut period = self.period.lock().unwrap_or_else(PoisonError::into_inner);
-        period.go_on(quota.period, self.now());
+        period.go_on(quota.period, self.common.clock.now());
         period
     }
 
@@ -279,7 +276,8 @@ impl Period {
 
     fn go_on(&mut self, length: Duration, now: Timestamp) {
         let is_first = self.length.is_zero();
-        let mut next = Self { length, counted_from: now, ..Self::default() };
+        self.now = now;
+        let mut next = Self { length, now, counted_from: now, ..Self::default() };
         next.number = now.as_millis() / next.millis();
         if (self.length, self.number) != (length, next.number) {
             // One that follows another has begun while this process counted.
@@ -288,21 +286,21 @@ impl Period {
         }
     }
 
-    fn check(&self, quota: &Quota, now: Timestamp) -> Result<()> {
+    fn check(&self, quota: &Quota) -> Result<()> {
         for (what, used, most, name) in [
             ("runs", self.runs, quota.runs, "runs"),
             ("units of fuel", self.fuel, quota.fuel, "fuel"),
         ] {
             if let Some(most) = most.filter(|most| used >= *most) {
-                return Err(self.used_up(what, most, name, now));
+                return Err(self.used_up(what, most, name));
             }
         }
         Ok(())
     }
 
-    fn used_up(&self, what: &str, most: u64, name: &str, now: Timestamp) -> Error {
+    fn used_up(&self, what: &str, most: u64, name: &str) -> Error {
         let end = self.end();
-        let after = Duration::from_millis(end.as_millis().saturating_sub(now.as_millis()));
+        let after = Duration::from_millis(end.as_millis().saturating_sub(self.now.as_millis()));
         let message = format!(
             "the tenant has used up its {most} {what} of this period; the next begins at {end}. Come \
              back then, or raise quota.{name}"

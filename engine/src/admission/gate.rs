@@ -29,7 +29,7 @@ impl Gate {
         most: usize,
         longest: usize,
     ) -> Result<Pass, usize> {
-        let mut turn = {
+        let turn = {
             let mut state = self.state();
             state.most = most.max(1);
             state.open(self);
@@ -50,7 +50,7 @@ impl Gate {
             turn
         };
         // Its sender is kept until it was used.
-        (&mut turn).await.map_err(|_| 0)
+        turn.await.map_err(|_| 0)
     }
 
     /// How many are inside, and how many wait.
@@ -71,10 +71,9 @@ impl State {
         while self.inside < self.most
             && let Some(next) = self.line.pop_front()
         {
-            self.inside += 1;
-            if let Err(pass) = next.send(Pass(Some(Arc::clone(gate)))) {
-                pass.forget();
-                self.inside -= 1;
+            match next.send(Pass(Some(Arc::clone(gate)))) {
+                Ok(()) => self.inside += 1,
+                Err(pass) => pass.forget(),
             }
         }
     }

@@ -24,14 +24,15 @@ pub(crate) use self::slot::{Admitted, Slot};
 use self::turns::Turns;
 use crate::clock::Clock;
 use crate::id::TenantId;
-use crate::quota::{LiveQuota, Quota};
+use crate::live::ByTenant;
+use crate::quota::Quota;
 use crate::storage::Storage;
 
 /// What all tenants of an engine share.
 pub(crate) struct Admission {
     common: Arc<Common>,
-    usual: Mutex<Quota>,
-    quotas: Mutex<HashMap<TenantId, LiveQuota>>,
+    /// What each may take.
+    pub(crate) quotas: ByTenant<Quota>,
     accounts: Mutex<HashMap<TenantId, Arc<Account>>>,
     lines: AtomicU64,
 }
@@ -66,34 +67,16 @@ impl Admission {
         };
         Self {
             common: Arc::new(common),
-            usual: Mutex::new(usual),
-            quotas: Mutex::default(),
+            quotas: ByTenant::new(usual),
             accounts: Mutex::default(),
             lines: AtomicU64::new(0),
         }
     }
 
-    /// A tenant's quota, whoever asks for it.
-    pub(crate) fn quota(&self, tenant: &TenantId) -> LiveQuota {
-        let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
-        let usual = || self.usual.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        quotas.entry(tenant.clone()).or_insert_with(|| LiveQuota::new(usual())).clone()
-    }
-
-    /// From here on these are the quotas: some tenants' own, and that of all others.
-    pub(crate) fn set_quotas(&self, usual: Quota, mut own: HashMap<TenantId, Quota>) {
-        let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
-        for (tenant, quota) in quotas.iter() {
-            quota.set(own.remove(tenant).unwrap_or_else(|| usual.clone()));
-        }
-        quotas.extend(own.into_iter().map(|(tenant, quota)| (tenant, LiveQuota::new(quota))));
-        *self.usual.lock().unwrap_or_else(PoisonError::into_inner) = usual;
-    }
-
     /// A tenant's account. It lasts as long as the process: what a tenant has used
     /// is not forgotten because nobody looks at it for a while.
     pub(crate) fn account(&self, tenant: &TenantId, incarnation: &Arc<str>) -> Arc<Account> {
-        let quota = self.quota(tenant);
+        let quota = self.quotas.of(tenant);
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         // A tenant may have been deleted and created anew.
         if let Some(known) = accounts.get(tenant).filter(|known| known.is_of(incarnation)) {

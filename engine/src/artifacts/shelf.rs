@@ -102,9 +102,9 @@ impl Shelf {
         }
         check_size(name, bytes.len() as u64)?;
         let all = self.room_for(bytes.len() as u64, None).await?;
-        self.check_count(name, &all.0)?;
         let mut pieces = None;
         if bytes.len() > PIECE {
+            self.check_count(name, &all.0)?;
             let id = SystemEntropy.next_u64();
             let content = bytes.chunks(PIECE).map(Bytes::copy_from_slice).collect();
             self.store.write(id, 0, content, self.clock.now()).await?;

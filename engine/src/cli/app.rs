@@ -76,8 +76,6 @@ impl App {
             .tools(tools)
             .limits(settings.limits())
             .artifacts(settings.artifacts())
-            .grants(settings.grants()?)
-            .quota(settings.quota())
             .images(settings.images()?)
             .images_in_memory(settings.images_in_memory());
         if let Some(image) = settings.image()? {
@@ -87,8 +85,7 @@ impl App {
             engine = engine.tenant_image(tenant, image);
         }
         let engine = engine.build().await?;
-        engine.set_quotas(settings.quota(), settings.tenant_quotas());
-        engine.set_grants(settings.grants()?, settings.tenant_grants()?.into_iter().collect());
+        settings.govern(&engine)?;
         if settings.has_tenants() {
             for unknown in settings.unknown_tenants(&engine.tenants().await?) {
                 tracing::warn!("{unknown}");

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::app::App;
@@ -18,18 +18,22 @@ type Stamp = Option<(PathBuf, u64, i64, i64, u64)>;
 
 /// Reads the settings whenever their file has changed, for ever. What cannot be read changes nothing.
 pub(super) async fn follow(app: &App, engine: &Engine) -> Infallible {
-    let mut known = stamp(Settings::file(&app.environment));
+    let look = || stamp(Settings::file(&app.environment));
+    let mut known = look();
+    let mut last = known.clone();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let found = stamp(Settings::file(&app.environment));
-        if found == known {
+        let found = look();
+        // A file that is being written is not read before that is done.
+        let is_settled = std::mem::replace(&mut last, found.clone()) == found;
+        if found == known || !is_settled {
             continue;
         }
         match apply(app, engine) {
-            Ok(unchanged) if unchanged.is_empty() => app.output.note("read the settings again"),
-            Ok(unchanged) => app.output.note(&format!(
+            Ok(fixed) if fixed.is_empty() => app.output.note("read the settings again"),
+            Ok(fixed) => app.output.note(&format!(
                 "read the settings again; a restart is needed for {}",
-                unchanged.join(", ")
+                fixed.join(", ")
             )),
             Err(error) => app.output.complain(&format!(
                 "the settings stay as they were, for what is written there now is wrong: {}",
@@ -43,16 +47,12 @@ pub(super) async fn follow(app: &App, engine: &Engine) -> Infallible {
 /// Answers what has changed and cannot be changed now.
 fn apply(app: &App, engine: &Engine) -> Result<Vec<String>> {
     let new = Settings::again(&app.environment)?;
-    let own = new.tenant_grants()?.into_iter().collect();
-    engine.set_grants(new.grants()?, own);
-    engine.set_quotas(new.quota(), new.tenant_quotas());
+    new.govern(engine)?;
     Ok(app.settings.fixed_that_differ(&new))
 }
 
 fn stamp(path: Option<PathBuf>) -> Stamp {
-    let found = |path: &Path| std::fs::metadata(path).ok();
-    path.and_then(|path| {
-        let found = found(&path)?;
-        Some((path, found.ino(), found.mtime(), found.mtime_nsec(), found.len()))
-    })
+    let path = path?;
+    let found = std::fs::metadata(&path).ok()?;
+    Some((path, found.ino(), found.mtime(), found.mtime_nsec(), found.len()))
 }

@@ -218,8 +218,11 @@ impl Settings {
 
     /// The settings that differ in `new`, and that hold from the start of a process to its end.
     pub(super) fn fixed_that_differ(&self, new: &Self) -> Vec<String> {
-        let is_fixed =
-            |name: &str| !file::OWN.iter().any(|own| name.split('.').any(|at| at == *own));
+        let is_fixed = |name: &str| {
+            let of_tenant = name.strip_prefix("tenants.").and_then(|name| name.split_once('.'));
+            let name = of_tenant.map_or(name, |(_, name)| name);
+            name.split_once('.').is_none_or(|(section, _)| !file::OWN.contains(&section))
+        };
         let of = |settings: &Self| -> BTreeMap<String, (Value, Origin)> {
             let all = settings.all().filter_map(|(name, value)| Some((name, value?.clone())));
             all.filter(|(name, _)| is_fixed(name)).collect()

@@ -11,12 +11,12 @@ impl Engine {
     /// What a tenant may take. [Set](LiveQuota::set), it holds from the next run on.
     #[must_use]
     pub fn quota(&self, tenant: &TenantId) -> LiveQuota {
-        self.0.admission.quota(tenant)
+        self.0.admission.quotas.of(tenant)
     }
 
-    /// From here on these are the quotas: some tenants' own, and that of all others.
+    /// From here on some tenants may take their own, and all others what is usual.
     pub fn set_quotas(&self, usual: Quota, own: HashMap<TenantId, Quota>) {
-        self.0.admission.set_quotas(usual, own);
+        self.0.admission.quotas.set(usual, own);
     }
 
     /// What each tenant has used since this process looked at it first, by name; of those

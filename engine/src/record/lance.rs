@@ -29,7 +29,7 @@ const OUTCOME: &str = "outcome";
 const RECORD: &str = "record";
 
 /// What a run has used itself; null in records of the time before these were columns.
-const IS_ROOT: &str = "is_root";
+const ROOT_RUNS: &str = "root_runs";
 const FUEL: &str = "fuel";
 const WALL_TIME_US: &str = "wall_time_us";
 const TOOL_CALLS: &str = "tool_calls";
@@ -276,7 +276,7 @@ impl Records for LanceRecords {
         // What waits is written first, so that nothing is seen twice or not at all.
         self.shared.write_waiting().await?;
         let (since, until) = (span.since.as_millis(), span.until.as_millis());
-        let columns = [WORKFLOW, OUTCOME, IS_ROOT, FUEL, WALL_TIME_US, TOOL_CALLS, BYTES];
+        let columns = [WORKFLOW, OUTCOME, ROOT_RUNS, FUEL, WALL_TIME_US, TOOL_CALLS, BYTES];
         let found = self.shared.table.read(move |query| {
             let within = col(STARTED_AT).gt_eq(lit(since)).and(col(STARTED_AT).lt(lit(until)));
             Ok(rows_of(query.only_if_expr(within).select(Select::columns(&columns))))
@@ -286,7 +286,7 @@ impl Records for LanceRecords {
             let number = |column| Ok::<_, Error>(row.optional_number(column)?.unwrap_or(0));
             let used = Metered {
                 runs: 1,
-                root_runs: number(IS_ROOT)?,
+                root_runs: number(ROOT_RUNS)?,
                 failed: (row.text(OUTCOME)? != OK).into(),
                 fuel: number(FUEL)?,
                 wall_time: Duration::from_micros(number(WALL_TIME_US)?),
@@ -317,7 +317,7 @@ fn schema() -> SchemaRef {
         column(STARTED_AT, DataType::UInt64, false),
         column(OUTCOME, DataType::Utf8, false),
         column(RECORD, DataType::LargeUtf8, false),
-        Field::new(IS_ROOT, DataType::UInt64, true),
+        Field::new(ROOT_RUNS, DataType::UInt64, true),
         Field::new(FUEL, DataType::UInt64, true),
         Field::new(WALL_TIME_US, DataType::UInt64, true),
         Field::new(TOOL_CALLS, DataType::UInt64, true),

@@ -3,16 +3,9 @@
 use super::Tenant;
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::quota::LiveQuota;
 use crate::usage::{QuotaUse, Reckoned, Span, UsageReport};
 
 impl Tenant {
-    /// What it may take. [Set](LiveQuota::set), it holds from the next run on.
-    #[must_use]
-    pub fn quota(&self) -> LiveQuota {
-        self.invoker.account.live_quota()
-    }
-
     /// What its recorded runs of that span have used, in all and by workflow.
     ///
     /// # Errors

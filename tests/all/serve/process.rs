@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,6 +14,8 @@ use crate::cli::Home;
 struct Running {
     child: Child,
     base: String,
+    /// The lines of its standard error.
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Running {
@@ -23,9 +26,24 @@ impl Running {
         let base = lines
             .find_map(|line| Some(line.unwrap().split_once("listening on ")?.1.to_owned()))
             .expect("it says where it listens");
+        let said = Arc::<Mutex<Vec<String>>>::default();
         // Whatever it says later must not block it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, base }
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            lines.for_each(|line| heard.lock().unwrap().push(line.unwrap()))
+        });
+        Self { child, base, said }
+    }
+
+    /// Waits for a line that it has not said before.
+    fn says(&self, text: &str) {
+        for _ in 0..200 {
+            if self.said.lock().unwrap().drain(..).any(|line| line.contains(text)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("it has not said {text:?}");
     }
 
     fn end(mut self) -> Option<i32> {
@@ -102,6 +120,44 @@ fn a_server_is_started_used_and_stopped() {
     let runs = home.run(&["runs", "list"]).ends(0);
     assert!(runs.stdout.contains("greet"), "{runs:?}");
     home.run(&["run", "greet", "--arg", "name=me"]).ends(0);
+}
+
+#[test]
+fn what_tenants_may_is_read_again_while_it_runs() {
+    let home = Home::new();
+    let period = "period_seconds = 25_920_000";
+    home.file("repertoire.toml", &format!("[quota]\nruns = 1\n{period}\n"));
+    let created = home.run(&["token", "create", "--scope", "read,run"]).ends(0);
+    let bearer = format!("authorization: Bearer {}", created.stdout.trim());
+    let server = Running::start(&home);
+    let run = |code: &str| {
+        let (url, body) = (format!("{}/v1/run", server.base), json!({ "code": code }).to_string());
+        let json = "content-type: application/json";
+        curl(&["--include", "-H", &bearer, "-H", json, "--data", &body, &url])
+    };
+    assert!(run("1").contains("\"value\":1"));
+    let refused = run("1");
+    assert!(refused.starts_with("HTTP/1.1 429 ") && refused.contains("retry-after: "), "{refused}");
+    assert!(refused.contains("\"quota-exceeded\"") && refused.contains("quota.runs"), "{refused}");
+
+    let more = format!("[quota]\nruns = 3\n{period}\n[grants]\ndeny = [\"artifacts\"]\n");
+    home.file("repertoire.toml", &more);
+    server.says("read the settings again");
+    let denied = run("artifacts.save('a', 1)");
+    assert!(denied.contains("\"denied\""), "{denied}");
+    let usage = curl(&["-H", &bearer, &format!("{}/v1/usage", server.base)]);
+    let usage: serde_json::Value = serde_json::from_str(&usage).unwrap();
+    let runs = usage["quotas"].as_array().unwrap().iter().find(|one| one["name"] == "runs");
+    assert_eq!(runs, Some(&json!({"name": "runs", "used": 2, "limit": 3})), "{usage}");
+
+    home.file("repertoire.toml", "[quota]\nrunz = 9\n");
+    server.says("did you mean quota.runs");
+    assert!(run("artifacts.save('a', 1)").contains("\"denied\""), "what was right holds");
+    assert!(run("1").starts_with("HTTP/1.1 429 "));
+    home.file("repertoire.toml", "[limits]\nfuel = 9_000_000\n");
+    server.says("a restart is needed for limits.fuel");
+    assert!(run("1").contains("\"value\":1"));
+    assert_eq!(server.end(), Some(0));
 }
 
 #[test]

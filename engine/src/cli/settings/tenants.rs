@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::grants::grants_of;
 use super::{Origin, Settings, Value, Values, hint};
+use crate::Engine;
 use crate::error::{Error, Result};
 use crate::grants::Grants;
 use crate::id::{ImageName, TenantId};
@@ -73,6 +74,16 @@ impl Settings {
         let has_some = |values: &Values| values.keys().any(|name| name.starts_with("grants."));
         let tenants = self.tenants.iter().filter(|(_, values)| has_some(values));
         tenants.map(|(id, values)| Ok((id.clone(), grants_of(values)?))).collect()
+    }
+
+    /// Lets tenants reach and take what is said here.
+    ///
+    /// # Errors
+    /// As [`grants`](Self::grants).
+    pub(in super::super) fn govern(&self, engine: &Engine) -> Result<()> {
+        engine.set_grants(self.grants()?, self.tenant_grants()?.into_iter().collect());
+        engine.set_quotas(self.quota(), self.tenant_quotas());
+        Ok(())
     }
 
     /// What the tenant of this command may reach.
